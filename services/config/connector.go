@@ -1,0 +1,132 @@
+package config
+
+import "time"
+
+// Flavor is the kind of server that a connector reads.
+type Flavor string
+
+// Flavors.
+const (
+	MySQL   Flavor = "mysql"
+	MariaDB Flavor = "mariadb"
+)
+
+// Connector is a connector's config, parsed: what the options of services/config's registry mean. Field comments name the option.
+type Connector struct {
+	Name     string // name
+	Class    string // connector.class
+	Flavor   Flavor // from the class
+	TasksMax int    // tasks.max
+
+	TopicPrefix string // topic.prefix
+
+	// Database connection.
+	Hostname       string        // database.hostname
+	Port           int           // database.port
+	User           string        // database.user
+	Password       string        // database.password; secret references resolved by Resolve
+	ServerID       uint32        // database.server.id
+	ConnectTimeout time.Duration // connect.timeout.ms
+	KeepAlive      time.Duration // connect.keep.alive.interval.ms
+	SSLMode        string        // database.ssl.mode, MySQL's spelling: disabled, preferred, required, verify_ca, verify_identity
+	SSLCAFile      string        // rowmesh.ssl.ca.file (PEM), or from database.ssl.truststore
+	TimeZone       string        // database.connectionTimeZone / driver.connectionTimeZone, as given
+
+	// Filters: lists of anchored, case-insensitive regular expressions.
+	IncludeDatabases, ExcludeDatabases []string // database.include.list, .exclude.list
+	IncludeTables, ExcludeTables       []string // table.include.list, .exclude.list
+	IncludeColumns, ExcludeColumns     []string // column.include.list, .exclude.list
+	IgnoreBuiltin                      bool     // table.ignore.builtin
+	MessageKeyColumns                  []KeyColumns
+
+	// Values.
+	DecimalMode        string // decimal.handling.mode: precise, double, string
+	BigintUnsignedMode string // bigint.unsigned.handling.mode: long, precise
+	TimeMode           string // time.precision.mode: adaptive_time_microseconds, connect, isostring, microseconds, nanoseconds
+	BinaryMode         string // binary.handling.mode: bytes, base64, base64-url-safe, hex
+	TimeAdjuster       bool   // enable.time.adjuster
+	SchemaNameMode     string // schema.name.adjustment.mode: none, avro, avro_unicode
+	FieldNameMode      string // field.name.adjustment.mode
+	ConvertFailure     string // event.converting.failure.handling.mode: warn, skip, fail
+	UnavailableValue   string // unavailable.value.placeholder
+
+	// Events.
+	TombstonesOnDelete    bool   // tombstones.on.delete
+	SkippedOperations     string // skipped.operations as op letters: "t"
+	SkipUnchanged         bool   // skip.messages.without.change
+	IncludeSchemaChanges  bool   // include.schema.changes
+	IncludeSchemaComments bool   // include.schema.comments
+	IncludeQuery          bool   // include.query
+	TransactionMetadata   bool   // provide.transaction.metadata
+	ExtendedHeaders       bool   // extended.headers.enabled
+	TopicDelimiter        string // topic.delimiter
+	TopicStrategy         string // topic.naming.strategy
+	TransactionTopic      string // topic.transaction
+	HeartbeatInterval     time.Duration
+	HeartbeatPrefix       string // topic.heartbeat.prefix
+
+	Snapshot Snapshot
+
+	KeyConverter, ValueConverter, HeaderConverter Converter
+
+	// Kafka.
+	TopicCreation   TopicCreation
+	Producer        map[string]string // producer.override.*, librdkafka names where they differ from Java's
+	ExactlyOnce     string            // exactly.once.support: requested, required
+	ErrorsTolerance string            // errors.tolerance: none, all
+	OffsetsTopic    string            // offsets.storage.topic; empty: the mesh's
+
+	// Rowmesh's own.
+	CommitInterval time.Duration // rowmesh.commit.interval.ms: a lane that is busy commits this often
+	CommitBytes    int64         // rowmesh.commit.max.bytes: or after so many bytes
+	Restart        bool          // rowmesh.restart: failed lanes start again by themselves with back-off
+
+	// Raw is the config as given, names translated to Debezium 3's.
+	Raw map[string]string
+}
+
+// KeyColumns is one element of message.key.columns.
+type KeyColumns struct {
+	Table   string // regular expression on database.table
+	Columns []string
+}
+
+// Snapshot holds the snapshot options.
+type Snapshot struct {
+	Mode            string            // snapshot.mode
+	LockingMode     string            // snapshot.locking.mode
+	IncludeTables   []string          // snapshot.include.collection.list
+	SelectOverrides map[string]string // snapshot.select.statement.overrides and its members
+	LockTimeout     time.Duration     // snapshot.lock.timeout.ms
+	Delay           time.Duration     // snapshot.delay.ms
+	FetchSize       int               // snapshot.fetch.size
+	MaxThreads      int               // snapshot.max.threads
+}
+
+// Converter is a converter with its options.
+type Converter struct {
+	Class       string // short name: json, string, bytearray, simple
+	Schemas     bool   // schemas.enable
+	NullDefault bool   // replace.null.with.default
+	DecimalText bool   // decimal.format=NUMERIC
+}
+
+// TopicCreation is topic.creation.*.
+type TopicCreation struct {
+	Default TopicSpec
+	Groups  []TopicGroup
+}
+
+// TopicSpec says how a topic is made; -1 leaves it to the broker.
+type TopicSpec struct {
+	Partitions        int
+	ReplicationFactor int
+	Configs           map[string]string
+}
+
+// TopicGroup is one of topic.creation.groups.
+type TopicGroup struct {
+	Name             string
+	Include, Exclude []string
+	TopicSpec
+}
