@@ -281,15 +281,15 @@ func unzipTarGz(archive, member, dir string) error {
 }
 
 func unpack(t *tar.Reader, h *tar.Header, path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
 	switch h.Typeflag {
 	case tar.TypeDir:
 		return os.MkdirAll(path, 0o755)
 	case tar.TypeSymlink:
 		return os.Symlink(h.Linkname, path)
 	case tar.TypeReg:
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return err
-		}
 		w, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_EXCL, fs.FileMode(h.Mode)&0o777)
 		if err != nil {
 			return err

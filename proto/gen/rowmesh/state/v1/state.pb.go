@@ -4,7 +4,8 @@
 // 	protoc        (unknown)
 // source: rowmesh/state/v1/state.proto
 
-// What is kept in etcd. Every value is one of these messages, under the key that its comment gives ("/rowmesh" is the configurable prefix).
+// What is kept in etcd. Every value is one of these messages, under the key that its comment gives
+// ("/rowmesh" is the configurable prefix; each part of a key is percent-encoded as a URL path segment).
 
 package statev1
 
@@ -495,9 +496,11 @@ type Source struct {
 	// Member that reads; empty while none can.
 	Owner string `protobuf:"bytes,3,opt,name=owner,proto3" json:"owner,omitempty"`
 	// Raised with each change of owner.
-	Generation    uint64 `protobuf:"varint,4,opt,name=generation,proto3" json:"generation,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Generation uint64 `protobuf:"varint,4,opt,name=generation,proto3" json:"generation,omitempty"`
+	// Connector.config_revision of connector; when it changes the owner reads the credentials again.
+	ConfigRevision uint64 `protobuf:"varint,5,opt,name=config_revision,json=configRevision,proto3" json:"config_revision,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Source) Reset() {
@@ -558,6 +561,13 @@ func (x *Source) GetGeneration() uint64 {
 	return 0
 }
 
+func (x *Source) GetConfigRevision() uint64 {
+	if x != nil {
+		return x.ConfigRevision
+	}
+	return 0
+}
+
 // Lane is one task and who runs it. Key: /rowmesh/lanes/CONNECTOR/TASK.
 type Lane struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -580,7 +590,9 @@ type Lane struct {
 	// RUNNING or PAUSED.
 	Target TargetState `protobuf:"varint,9,opt,name=target,proto3,enum=rowmesh.state.v1.TargetState" json:"target,omitempty"`
 	// Layout before this one, for lanes that must start where those stood; absent if none.
-	Previous      *LaneLayout `protobuf:"bytes,10,opt,name=previous,proto3" json:"previous,omitempty"`
+	Previous *LaneLayout `protobuf:"bytes,10,opt,name=previous,proto3" json:"previous,omitempty"`
+	// Sum of Connector.restart and its task_restart for this task, as far as the lane has followed them.
+	Restart       uint64 `protobuf:"varint,11,opt,name=restart,proto3" json:"restart,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -685,6 +697,13 @@ func (x *Lane) GetPrevious() *LaneLayout {
 	return nil
 }
 
+func (x *Lane) GetRestart() uint64 {
+	if x != nil {
+		return x.Restart
+	}
+	return 0
+}
+
 // LaneLayout is how tables were spread.
 type LaneLayout struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -749,6 +768,98 @@ func (x *LaneLayout) GetLayout() uint64 {
 	return 0
 }
 
+// ConnectorLayout remembers how a connector's tables are spread. It outlives its lanes and the connector itself, because the checkpoints that lie
+// in Kafka under this layout do too. Key: /rowmesh/layouts/CONNECTOR.
+type ConnectorLayout struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Connector.
+	Connector string `protobuf:"bytes,1,opt,name=connector,proto3" json:"connector,omitempty"`
+	// Layout of its lanes.
+	Current *LaneLayout `protobuf:"bytes,2,opt,name=current,proto3" json:"current,omitempty"`
+	// Layout before; absent if none.
+	Previous *LaneLayout `protobuf:"bytes,3,opt,name=previous,proto3" json:"previous,omitempty"`
+	// A lane of the current layout has had an owner, so that checkpoints under it may exist.
+	Started bool `protobuf:"varint,4,opt,name=started,proto3" json:"started,omitempty"`
+	// Each lane of the current layout has run, so that the next layout may start from their checkpoints.
+	Settled bool `protobuf:"varint,5,opt,name=settled,proto3" json:"settled,omitempty"`
+	// Highest generation of any lane that was removed; lanes that come after start above it.
+	Generation    uint64 `protobuf:"varint,6,opt,name=generation,proto3" json:"generation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectorLayout) Reset() {
+	*x = ConnectorLayout{}
+	mi := &file_rowmesh_state_v1_state_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectorLayout) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectorLayout) ProtoMessage() {}
+
+func (x *ConnectorLayout) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_state_v1_state_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectorLayout.ProtoReflect.Descriptor instead.
+func (*ConnectorLayout) Descriptor() ([]byte, []int) {
+	return file_rowmesh_state_v1_state_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ConnectorLayout) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+func (x *ConnectorLayout) GetCurrent() *LaneLayout {
+	if x != nil {
+		return x.Current
+	}
+	return nil
+}
+
+func (x *ConnectorLayout) GetPrevious() *LaneLayout {
+	if x != nil {
+		return x.Previous
+	}
+	return nil
+}
+
+func (x *ConnectorLayout) GetStarted() bool {
+	if x != nil {
+		return x.Started
+	}
+	return false
+}
+
+func (x *ConnectorLayout) GetSettled() bool {
+	if x != nil {
+		return x.Settled
+	}
+	return false
+}
+
+func (x *ConnectorLayout) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
 // LaneStatus is what a lane's owner says, written on change. Key: /rowmesh/status/CONNECTOR/TASK.
 type LaneStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -782,7 +893,7 @@ type LaneStatus struct {
 
 func (x *LaneStatus) Reset() {
 	*x = LaneStatus{}
-	mi := &file_rowmesh_state_v1_state_proto_msgTypes[6]
+	mi := &file_rowmesh_state_v1_state_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -794,7 +905,7 @@ func (x *LaneStatus) String() string {
 func (*LaneStatus) ProtoMessage() {}
 
 func (x *LaneStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_state_v1_state_proto_msgTypes[6]
+	mi := &file_rowmesh_state_v1_state_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -807,7 +918,7 @@ func (x *LaneStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LaneStatus.ProtoReflect.Descriptor instead.
 func (*LaneStatus) Descriptor() ([]byte, []int) {
-	return file_rowmesh_state_v1_state_proto_rawDescGZIP(), []int{6}
+	return file_rowmesh_state_v1_state_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LaneStatus) GetConnector() string {
@@ -894,7 +1005,7 @@ func (x *LaneStatus) GetSnapshotDone() bool {
 	return false
 }
 
-// TableVersion is a table's shape from a place in the log on. Key: /rowmesh/schemas/SOURCE/DB/TABLE/FILE-POS.
+// TableVersion is a table's shape from a place in the log on. Key: /rowmesh/tables/SOURCE/DATABASE/TABLE/FILE-POS-SERVER_UUID.
 type TableVersion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// From here on.
@@ -907,7 +1018,7 @@ type TableVersion struct {
 
 func (x *TableVersion) Reset() {
 	*x = TableVersion{}
-	mi := &file_rowmesh_state_v1_state_proto_msgTypes[7]
+	mi := &file_rowmesh_state_v1_state_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -919,7 +1030,7 @@ func (x *TableVersion) String() string {
 func (*TableVersion) ProtoMessage() {}
 
 func (x *TableVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_state_v1_state_proto_msgTypes[7]
+	mi := &file_rowmesh_state_v1_state_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -932,7 +1043,7 @@ func (x *TableVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableVersion.ProtoReflect.Descriptor instead.
 func (*TableVersion) Descriptor() ([]byte, []int) {
-	return file_rowmesh_state_v1_state_proto_rawDescGZIP(), []int{7}
+	return file_rowmesh_state_v1_state_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TableVersion) GetValidFrom() *v1.Position {
@@ -980,14 +1091,15 @@ const file_rowmesh_state_v1_state_proto_rawDesc = "" +
 	"\aversion\x18\x06 \x01(\tR\aversion\x12\x1d\n" +
 	"\n" +
 	"started_ms\x18\a \x01(\x03R\tstartedMs\x12\x19\n" +
-	"\brest_url\x18\b \x01(\tR\arestUrl\"l\n" +
+	"\brest_url\x18\b \x01(\tR\arestUrl\"\x95\x01\n" +
 	"\x06Source\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\tconnector\x18\x02 \x01(\tR\tconnector\x12\x14\n" +
 	"\x05owner\x18\x03 \x01(\tR\x05owner\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x04 \x01(\x04R\n" +
-	"generation\"\xa5\x03\n" +
+	"generation\x12'\n" +
+	"\x0fconfig_revision\x18\x05 \x01(\x04R\x0econfigRevision\"\xbf\x03\n" +
 	"\x04Lane\x12\x1c\n" +
 	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\rR\x04task\x12\x14\n" +
@@ -1001,7 +1113,8 @@ const file_rowmesh_state_v1_state_proto_rawDesc = "" +
 	"\x0fconfig_revision\x18\b \x01(\x04R\x0econfigRevision\x125\n" +
 	"\x06target\x18\t \x01(\x0e2\x1d.rowmesh.state.v1.TargetStateR\x06target\x128\n" +
 	"\bprevious\x18\n" +
-	" \x01(\v2\x1c.rowmesh.state.v1.LaneLayoutR\bprevious\x1a7\n" +
+	" \x01(\v2\x1c.rowmesh.state.v1.LaneLayoutR\bprevious\x12\x18\n" +
+	"\arestart\x18\v \x01(\x04R\arestart\x1a7\n" +
 	"\tPinsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\xaf\x01\n" +
@@ -1012,7 +1125,16 @@ const file_rowmesh_state_v1_state_proto_rawDesc = "" +
 	"\x06layout\x18\x03 \x01(\x04R\x06layout\x1a7\n" +
 	"\tPinsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\x87\x03\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\xf5\x01\n" +
+	"\x0fConnectorLayout\x12\x1c\n" +
+	"\tconnector\x18\x01 \x01(\tR\tconnector\x126\n" +
+	"\acurrent\x18\x02 \x01(\v2\x1c.rowmesh.state.v1.LaneLayoutR\acurrent\x128\n" +
+	"\bprevious\x18\x03 \x01(\v2\x1c.rowmesh.state.v1.LaneLayoutR\bprevious\x12\x18\n" +
+	"\astarted\x18\x04 \x01(\bR\astarted\x12\x18\n" +
+	"\asettled\x18\x05 \x01(\bR\asettled\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x06 \x01(\x04R\n" +
+	"generation\"\x87\x03\n" +
 	"\n" +
 	"LaneStatus\x12\x1c\n" +
 	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x12\n" +
@@ -1065,43 +1187,46 @@ func file_rowmesh_state_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_rowmesh_state_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_rowmesh_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_rowmesh_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_rowmesh_state_v1_state_proto_goTypes = []any{
-	(TargetState)(0),     // 0: rowmesh.state.v1.TargetState
-	(Role)(0),            // 1: rowmesh.state.v1.Role
-	(LaneState)(0),       // 2: rowmesh.state.v1.LaneState
-	(*ConfigEntry)(nil),  // 3: rowmesh.state.v1.ConfigEntry
-	(*Connector)(nil),    // 4: rowmesh.state.v1.Connector
-	(*Member)(nil),       // 5: rowmesh.state.v1.Member
-	(*Source)(nil),       // 6: rowmesh.state.v1.Source
-	(*Lane)(nil),         // 7: rowmesh.state.v1.Lane
-	(*LaneLayout)(nil),   // 8: rowmesh.state.v1.LaneLayout
-	(*LaneStatus)(nil),   // 9: rowmesh.state.v1.LaneStatus
-	(*TableVersion)(nil), // 10: rowmesh.state.v1.TableVersion
-	nil,                  // 11: rowmesh.state.v1.Connector.TaskRestartEntry
-	nil,                  // 12: rowmesh.state.v1.Lane.PinsEntry
-	nil,                  // 13: rowmesh.state.v1.LaneLayout.PinsEntry
-	(*v1.Position)(nil),  // 14: rowmesh.row.v1.Position
-	(*v1.Table)(nil),     // 15: rowmesh.row.v1.Table
+	(TargetState)(0),        // 0: rowmesh.state.v1.TargetState
+	(Role)(0),               // 1: rowmesh.state.v1.Role
+	(LaneState)(0),          // 2: rowmesh.state.v1.LaneState
+	(*ConfigEntry)(nil),     // 3: rowmesh.state.v1.ConfigEntry
+	(*Connector)(nil),       // 4: rowmesh.state.v1.Connector
+	(*Member)(nil),          // 5: rowmesh.state.v1.Member
+	(*Source)(nil),          // 6: rowmesh.state.v1.Source
+	(*Lane)(nil),            // 7: rowmesh.state.v1.Lane
+	(*LaneLayout)(nil),      // 8: rowmesh.state.v1.LaneLayout
+	(*ConnectorLayout)(nil), // 9: rowmesh.state.v1.ConnectorLayout
+	(*LaneStatus)(nil),      // 10: rowmesh.state.v1.LaneStatus
+	(*TableVersion)(nil),    // 11: rowmesh.state.v1.TableVersion
+	nil,                     // 12: rowmesh.state.v1.Connector.TaskRestartEntry
+	nil,                     // 13: rowmesh.state.v1.Lane.PinsEntry
+	nil,                     // 14: rowmesh.state.v1.LaneLayout.PinsEntry
+	(*v1.Position)(nil),     // 15: rowmesh.row.v1.Position
+	(*v1.Table)(nil),        // 16: rowmesh.row.v1.Table
 }
 var file_rowmesh_state_v1_state_proto_depIdxs = []int32{
 	3,  // 0: rowmesh.state.v1.Connector.config:type_name -> rowmesh.state.v1.ConfigEntry
 	0,  // 1: rowmesh.state.v1.Connector.target:type_name -> rowmesh.state.v1.TargetState
-	11, // 2: rowmesh.state.v1.Connector.task_restart:type_name -> rowmesh.state.v1.Connector.TaskRestartEntry
+	12, // 2: rowmesh.state.v1.Connector.task_restart:type_name -> rowmesh.state.v1.Connector.TaskRestartEntry
 	1,  // 3: rowmesh.state.v1.Member.role:type_name -> rowmesh.state.v1.Role
-	12, // 4: rowmesh.state.v1.Lane.pins:type_name -> rowmesh.state.v1.Lane.PinsEntry
+	13, // 4: rowmesh.state.v1.Lane.pins:type_name -> rowmesh.state.v1.Lane.PinsEntry
 	0,  // 5: rowmesh.state.v1.Lane.target:type_name -> rowmesh.state.v1.TargetState
 	8,  // 6: rowmesh.state.v1.Lane.previous:type_name -> rowmesh.state.v1.LaneLayout
-	13, // 7: rowmesh.state.v1.LaneLayout.pins:type_name -> rowmesh.state.v1.LaneLayout.PinsEntry
-	2,  // 8: rowmesh.state.v1.LaneStatus.state:type_name -> rowmesh.state.v1.LaneState
-	14, // 9: rowmesh.state.v1.LaneStatus.position:type_name -> rowmesh.row.v1.Position
-	14, // 10: rowmesh.state.v1.TableVersion.valid_from:type_name -> rowmesh.row.v1.Position
-	15, // 11: rowmesh.state.v1.TableVersion.table:type_name -> rowmesh.row.v1.Table
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	14, // 7: rowmesh.state.v1.LaneLayout.pins:type_name -> rowmesh.state.v1.LaneLayout.PinsEntry
+	8,  // 8: rowmesh.state.v1.ConnectorLayout.current:type_name -> rowmesh.state.v1.LaneLayout
+	8,  // 9: rowmesh.state.v1.ConnectorLayout.previous:type_name -> rowmesh.state.v1.LaneLayout
+	2,  // 10: rowmesh.state.v1.LaneStatus.state:type_name -> rowmesh.state.v1.LaneState
+	15, // 11: rowmesh.state.v1.LaneStatus.position:type_name -> rowmesh.row.v1.Position
+	15, // 12: rowmesh.state.v1.TableVersion.valid_from:type_name -> rowmesh.row.v1.Position
+	16, // 13: rowmesh.state.v1.TableVersion.table:type_name -> rowmesh.row.v1.Table
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_rowmesh_state_v1_state_proto_init() }
@@ -1115,7 +1240,7 @@ func file_rowmesh_state_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rowmesh_state_v1_state_proto_rawDesc), len(file_rowmesh_state_v1_state_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
