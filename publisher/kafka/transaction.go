@@ -1,0 +1,116 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"github.com/rowmesh/rowmesh/services/errs"
+)
+
+// ErrUnclean says that a commit was answered, but that a connection failed or a request timed out meanwhile: librdkafka may have sent EndTxn twice, and the
+// first copy can still arrive and end the next transaction of this producer (KAFKA-17754). What was committed is committed; the producer must go.
+var ErrUnclean = errors.New("the transaction's end was not clean")
+
+// Fence makes older producers with the same transactional id powerless and ends their transactions; it returns when that is done, or when ctx ends.
+func (p *Producer) Fence(ctx context.Context) error {
+	return p.repeat(ctx, "fence older producers (InitTransactions)", p.p.InitTransactions)
+}
+
+// Begin starts a transaction. It does not talk to the broker.
+func (p *Producer) Begin() error {
+	if err := p.p.BeginTransaction(); err != nil {
+		return classify("begin a transaction", err)
+	}
+	return nil
+}
+
+// Commit waits until all records are acknowledged and commits. nil means that it is committed and that nothing of it is still on its way.
+func (p *Producer) Commit(ctx context.Context) error {
+	if err := p.failure(); err != nil {
+		return err
+	}
+	before := p.trouble.Load()
+	if err := p.repeat(ctx, "commit", p.p.CommitTransaction); err != nil {
+		if f := p.failure(); f != nil {
+			return f
+		}
+		return err
+	}
+	if p.trouble.Load() != before {
+		return errs.E(errs.Unavailable, "commit: %w", p.withLast(ErrUnclean))
+	}
+	return nil
+}
+
+// Abort ends the transaction without its records. The producer must be closed afterwards.
+func (p *Producer) Abort(ctx context.Context) error {
+	return p.repeat(ctx, "abort", p.p.AbortTransaction)
+}
+
+// Flush waits until all records are acknowledged; the way of producers without transactions.
+func (p *Producer) Flush(ctx context.Context) error {
+	for {
+		ms := timeoutMS(ctx)
+		done := false
+		if p.shim != nil {
+			done = p.shim.flush(ms)
+		} else {
+			done = p.p.Flush(ms) == 0
+		}
+		if err := p.failure(); err != nil {
+			return err
+		}
+		if done {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return errs.E(errs.Unavailable, "flush %d records: %w", p.p.Len(), p.withLast(err))
+		}
+	}
+}
+
+// repeat calls an operation of librdkafka that goes on where it was when it is called again after a timeout, so that ctx can end it.
+func (p *Producer) repeat(ctx context.Context, what string, call func(context.Context) error) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			return errs.E(errs.Unavailable, "%s: %w", what, p.withLast(err))
+		}
+		c, cancel := context.WithTimeout(ctx, time.Duration(timeoutMS(ctx))*time.Millisecond)
+		err := call(c)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if again(err) {
+			if codeOf(err) != kafka.ErrTimedOut {
+				// Answered at once, for example CONCURRENT_TRANSACTIONS: the same pause as librdkafka makes between its own tries.
+				if sleep(ctx, 50*time.Millisecond) != nil {
+					return classify(what, err)
+				}
+			}
+			continue
+		}
+		if f := p.fatal(); f != nil {
+			return classify(what, f)
+		}
+		return classify(what, err)
+	}
+}
+
+// fatal returns the cause behind an error that only says that the client is in a fatal state.
+func (p *Producer) fatal() error {
+	err := p.p.GetFatalError()
+	if err == nil {
+		return nil
+	}
+	return err
+}
+
+// again says whether the same call may be made again on the same producer.
+func again(err error) bool {
+	var e kafka.Error
+	return errors.As(err, &e) && e.IsRetriable() && !e.IsFatal() && !e.TxnRequiresAbort()
+}
