@@ -238,20 +238,25 @@ type Column struct {
 	Nullable bool `protobuf:"varint,10,opt,name=nullable,proto3" json:"nullable,omitempty"`
 	// AUTO_INCREMENT, or set by the server on each update (ON UPDATE CURRENT_TIMESTAMP).
 	AutoIncrement bool `protobuf:"varint,11,opt,name=auto_increment,json=autoIncrement,proto3" json:"auto_increment,omitempty"`
-	// Computed: AUTO_INCREMENT, ON UPDATE, or GENERATED ALWAYS AS.
+	// As auto_increment; columns that are GENERATED ALWAYS AS have computed set instead.
 	Generated bool `protobuf:"varint,12,opt,name=generated,proto3" json:"generated,omitempty"`
 	// INVISIBLE.
 	Invisible bool `protobuf:"varint,13,opt,name=invisible,proto3" json:"invisible,omitempty"`
 	// A default is defined (a NULL default has no expression).
 	HasDefault bool `protobuf:"varint,14,opt,name=has_default,json=hasDefault,proto3" json:"has_default,omitempty"`
-	// Default as text, unquoted; absent for NULL and for expression defaults.
+	// Default as text: what stands between the quotes of the defining statement, escapes as they are there; absent for NULL and for expression
+	// defaults. CURRENT_TIMESTAMP is '1970-01-01 00:00:00'. Binary literals are '0x' and upper-case hexadecimal digits where the column is binary.
 	DefaultExpression *string `protobuf:"bytes,15,opt,name=default_expression,json=defaultExpression,proto3,oneof" json:"default_expression,omitempty"`
 	// COMMENT; absent if none.
 	Comment *string `protobuf:"bytes,16,opt,name=comment,proto3,oneof" json:"comment,omitempty"`
 	// Members of ENUM and SET, unquoted.
 	Members []string `protobuf:"bytes,17,rep,name=members,proto3" json:"members,omitempty"`
 	// Number without sign.
-	Unsigned      bool `protobuf:"varint,18,opt,name=unsigned,proto3" json:"unsigned,omitempty"`
+	Unsigned bool `protobuf:"varint,18,opt,name=unsigned,proto3" json:"unsigned,omitempty"`
+	// GENERATED ALWAYS AS an expression, virtual or stored.
+	Computed bool `protobuf:"varint,19,opt,name=computed,proto3" json:"computed,omitempty"`
+	// Kept by the server and in no listing of the table: row start and end of a table WITH SYSTEM VERSIONING that does not name them. Rows hold it.
+	Hidden        bool `protobuf:"varint,20,opt,name=hidden,proto3" json:"hidden,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -412,6 +417,102 @@ func (x *Column) GetUnsigned() bool {
 	return false
 }
 
+func (x *Column) GetComputed() bool {
+	if x != nil {
+		return x.Computed
+	}
+	return false
+}
+
+func (x *Column) GetHidden() bool {
+	if x != nil {
+		return x.Hidden
+	}
+	return false
+}
+
+// Index is an index of a table: DDL refers to it by name, and the key of the table follows from it.
+type Index struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name as the server spells it; "PRIMARY" for the primary key.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Indexes into the table's columns, in index order; empty if functional.
+	Columns []uint32 `protobuf:"varint,2,rep,packed,name=columns,proto3" json:"columns,omitempty"`
+	// No two rows have the same values, NULLs aside.
+	Unique bool `protobuf:"varint,3,opt,name=unique,proto3" json:"unique,omitempty"`
+	// Some part is an expression.
+	Functional bool `protobuf:"varint,4,opt,name=functional,proto3" json:"functional,omitempty"`
+	// Some part covers only the beginning of its column.
+	Prefix        bool `protobuf:"varint,5,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Index) Reset() {
+	*x = Index{}
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Index) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Index) ProtoMessage() {}
+
+func (x *Index) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Index.ProtoReflect.Descriptor instead.
+func (*Index) Descriptor() ([]byte, []int) {
+	return file_rowmesh_row_v1_row_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Index) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Index) GetColumns() []uint32 {
+	if x != nil {
+		return x.Columns
+	}
+	return nil
+}
+
+func (x *Index) GetUnique() bool {
+	if x != nil {
+		return x.Unique
+	}
+	return false
+}
+
+func (x *Index) GetFunctional() bool {
+	if x != nil {
+		return x.Functional
+	}
+	return false
+}
+
+func (x *Index) GetPrefix() bool {
+	if x != nil {
+		return x.Prefix
+	}
+	return false
+}
+
 // Table is one version of a table's shape.
 type Table struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -430,14 +531,16 @@ type Table struct {
 	// Default collation; empty if unknown.
 	Collation string `protobuf:"bytes,7,opt,name=collation,proto3" json:"collation,omitempty"`
 	// COMMENT; absent if none.
-	Comment       *string `protobuf:"bytes,8,opt,name=comment,proto3,oneof" json:"comment,omitempty"`
+	Comment *string `protobuf:"bytes,8,opt,name=comment,proto3,oneof" json:"comment,omitempty"`
+	// Indexes in the order of their creation, so that a change of the table can be followed; empty if only the log's metadata is known.
+	Indexes       []*Index `protobuf:"bytes,9,rep,name=indexes,proto3" json:"indexes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Table) Reset() {
 	*x = Table{}
-	mi := &file_rowmesh_row_v1_row_proto_msgTypes[1]
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -449,7 +552,7 @@ func (x *Table) String() string {
 func (*Table) ProtoMessage() {}
 
 func (x *Table) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_row_v1_row_proto_msgTypes[1]
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -462,7 +565,7 @@ func (x *Table) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Table.ProtoReflect.Descriptor instead.
 func (*Table) Descriptor() ([]byte, []int) {
-	return file_rowmesh_row_v1_row_proto_rawDescGZIP(), []int{1}
+	return file_rowmesh_row_v1_row_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Table) GetSchemaId() uint32 {
@@ -521,6 +624,13 @@ func (x *Table) GetComment() string {
 	return ""
 }
 
+func (x *Table) GetIndexes() []*Index {
+	if x != nil {
+		return x.Indexes
+	}
+	return nil
+}
+
 // Position is a place between two transactions of a source's log.
 type Position struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -538,7 +648,7 @@ type Position struct {
 
 func (x *Position) Reset() {
 	*x = Position{}
-	mi := &file_rowmesh_row_v1_row_proto_msgTypes[2]
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -550,7 +660,7 @@ func (x *Position) String() string {
 func (*Position) ProtoMessage() {}
 
 func (x *Position) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_row_v1_row_proto_msgTypes[2]
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -563,7 +673,7 @@ func (x *Position) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Position.ProtoReflect.Descriptor instead.
 func (*Position) Descriptor() ([]byte, []int) {
-	return file_rowmesh_row_v1_row_proto_rawDescGZIP(), []int{2}
+	return file_rowmesh_row_v1_row_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Position) GetFile() string {
@@ -611,7 +721,7 @@ type ResumeToken struct {
 
 func (x *ResumeToken) Reset() {
 	*x = ResumeToken{}
-	mi := &file_rowmesh_row_v1_row_proto_msgTypes[3]
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -623,7 +733,7 @@ func (x *ResumeToken) String() string {
 func (*ResumeToken) ProtoMessage() {}
 
 func (x *ResumeToken) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_row_v1_row_proto_msgTypes[3]
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -636,7 +746,7 @@ func (x *ResumeToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeToken.ProtoReflect.Descriptor instead.
 func (*ResumeToken) Descriptor() ([]byte, []int) {
-	return file_rowmesh_row_v1_row_proto_rawDescGZIP(), []int{3}
+	return file_rowmesh_row_v1_row_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ResumeToken) GetVersion() uint32 {
@@ -692,7 +802,7 @@ type SourceOffset struct {
 
 func (x *SourceOffset) Reset() {
 	*x = SourceOffset{}
-	mi := &file_rowmesh_row_v1_row_proto_msgTypes[4]
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -704,7 +814,7 @@ func (x *SourceOffset) String() string {
 func (*SourceOffset) ProtoMessage() {}
 
 func (x *SourceOffset) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_row_v1_row_proto_msgTypes[4]
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -717,7 +827,7 @@ func (x *SourceOffset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceOffset.ProtoReflect.Descriptor instead.
 func (*SourceOffset) Descriptor() ([]byte, []int) {
-	return file_rowmesh_row_v1_row_proto_rawDescGZIP(), []int{4}
+	return file_rowmesh_row_v1_row_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SourceOffset) GetTsSec() int64 {
@@ -791,7 +901,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_rowmesh_row_v1_row_proto_msgTypes[5]
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -803,7 +913,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_row_v1_row_proto_msgTypes[5]
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -816,7 +926,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_rowmesh_row_v1_row_proto_rawDescGZIP(), []int{5}
+	return file_rowmesh_row_v1_row_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Checkpoint) GetToken() []byte {
@@ -902,7 +1012,7 @@ type Batch struct {
 
 func (x *Batch) Reset() {
 	*x = Batch{}
-	mi := &file_rowmesh_row_v1_row_proto_msgTypes[6]
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -914,7 +1024,7 @@ func (x *Batch) String() string {
 func (*Batch) ProtoMessage() {}
 
 func (x *Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_row_v1_row_proto_msgTypes[6]
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -927,7 +1037,7 @@ func (x *Batch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Batch.ProtoReflect.Descriptor instead.
 func (*Batch) Descriptor() ([]byte, []int) {
-	return file_rowmesh_row_v1_row_proto_rawDescGZIP(), []int{6}
+	return file_rowmesh_row_v1_row_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Batch) GetEpoch() uint64 {
@@ -1116,7 +1226,7 @@ var File_rowmesh_row_v1_row_proto protoreflect.FileDescriptor
 
 const file_rowmesh_row_v1_row_proto_rawDesc = "" +
 	"\n" +
-	"\x18rowmesh/row/v1/row.proto\x12\x0erowmesh.row.v1\"\xf9\x04\n" +
+	"\x18rowmesh/row/v1/row.proto\x12\x0erowmesh.row.v1\"\xad\x05\n" +
 	"\x06Column\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12(\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x14.rowmesh.row.v1.KindR\x04kind\x12\x1b\n" +
@@ -1137,12 +1247,22 @@ const file_rowmesh_row_v1_row_proto_rawDesc = "" +
 	"\x12default_expression\x18\x0f \x01(\tH\x02R\x11defaultExpression\x88\x01\x01\x12\x1d\n" +
 	"\acomment\x18\x10 \x01(\tH\x03R\acomment\x88\x01\x01\x12\x18\n" +
 	"\amembers\x18\x11 \x03(\tR\amembers\x12\x1a\n" +
-	"\bunsigned\x18\x12 \x01(\bR\bunsignedB\t\n" +
+	"\bunsigned\x18\x12 \x01(\bR\bunsigned\x12\x1a\n" +
+	"\bcomputed\x18\x13 \x01(\bR\bcomputed\x12\x16\n" +
+	"\x06hidden\x18\x14 \x01(\bR\x06hiddenB\t\n" +
 	"\a_lengthB\b\n" +
 	"\x06_scaleB\x15\n" +
 	"\x13_default_expressionB\n" +
 	"\n" +
-	"\b_comment\"\xfd\x01\n" +
+	"\b_comment\"\x85\x01\n" +
+	"\x05Index\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\acolumns\x18\x02 \x03(\rR\acolumns\x12\x16\n" +
+	"\x06unique\x18\x03 \x01(\bR\x06unique\x12\x1e\n" +
+	"\n" +
+	"functional\x18\x04 \x01(\bR\n" +
+	"functional\x12\x16\n" +
+	"\x06prefix\x18\x05 \x01(\bR\x06prefix\"\xae\x02\n" +
 	"\x05Table\x12\x1b\n" +
 	"\tschema_id\x18\x01 \x01(\rR\bschemaId\x12\x1a\n" +
 	"\bdatabase\x18\x02 \x01(\tR\bdatabase\x12\x14\n" +
@@ -1151,7 +1271,8 @@ const file_rowmesh_row_v1_row_proto_rawDesc = "" +
 	"\x03key\x18\x05 \x03(\rR\x03key\x12\x18\n" +
 	"\acharset\x18\x06 \x01(\tR\acharset\x12\x1c\n" +
 	"\tcollation\x18\a \x01(\tR\tcollation\x12\x1d\n" +
-	"\acomment\x18\b \x01(\tH\x00R\acomment\x88\x01\x01B\n" +
+	"\acomment\x18\b \x01(\tH\x00R\acomment\x88\x01\x01\x12/\n" +
+	"\aindexes\x18\t \x03(\v2\x15.rowmesh.row.v1.IndexR\aindexesB\n" +
 	"\n" +
 	"\b_comment\"g\n" +
 	"\bPosition\x12\x12\n" +
@@ -1260,29 +1381,31 @@ func file_rowmesh_row_v1_row_proto_rawDescGZIP() []byte {
 }
 
 var file_rowmesh_row_v1_row_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_rowmesh_row_v1_row_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_rowmesh_row_v1_row_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_rowmesh_row_v1_row_proto_goTypes = []any{
 	(Kind)(0),            // 0: rowmesh.row.v1.Kind
 	(Marker)(0),          // 1: rowmesh.row.v1.Marker
 	(*Column)(nil),       // 2: rowmesh.row.v1.Column
-	(*Table)(nil),        // 3: rowmesh.row.v1.Table
-	(*Position)(nil),     // 4: rowmesh.row.v1.Position
-	(*ResumeToken)(nil),  // 5: rowmesh.row.v1.ResumeToken
-	(*SourceOffset)(nil), // 6: rowmesh.row.v1.SourceOffset
-	(*Checkpoint)(nil),   // 7: rowmesh.row.v1.Checkpoint
-	(*Batch)(nil),        // 8: rowmesh.row.v1.Batch
+	(*Index)(nil),        // 3: rowmesh.row.v1.Index
+	(*Table)(nil),        // 4: rowmesh.row.v1.Table
+	(*Position)(nil),     // 5: rowmesh.row.v1.Position
+	(*ResumeToken)(nil),  // 6: rowmesh.row.v1.ResumeToken
+	(*SourceOffset)(nil), // 7: rowmesh.row.v1.SourceOffset
+	(*Checkpoint)(nil),   // 8: rowmesh.row.v1.Checkpoint
+	(*Batch)(nil),        // 9: rowmesh.row.v1.Batch
 }
 var file_rowmesh_row_v1_row_proto_depIdxs = []int32{
 	0, // 0: rowmesh.row.v1.Column.kind:type_name -> rowmesh.row.v1.Kind
 	2, // 1: rowmesh.row.v1.Table.columns:type_name -> rowmesh.row.v1.Column
-	4, // 2: rowmesh.row.v1.ResumeToken.start:type_name -> rowmesh.row.v1.Position
-	6, // 3: rowmesh.row.v1.Checkpoint.offset:type_name -> rowmesh.row.v1.SourceOffset
-	7, // 4: rowmesh.row.v1.Batch.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	3, // 2: rowmesh.row.v1.Table.indexes:type_name -> rowmesh.row.v1.Index
+	5, // 3: rowmesh.row.v1.ResumeToken.start:type_name -> rowmesh.row.v1.Position
+	7, // 4: rowmesh.row.v1.Checkpoint.offset:type_name -> rowmesh.row.v1.SourceOffset
+	8, // 5: rowmesh.row.v1.Batch.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_rowmesh_row_v1_row_proto_init() }
@@ -1291,14 +1414,14 @@ func file_rowmesh_row_v1_row_proto_init() {
 		return
 	}
 	file_rowmesh_row_v1_row_proto_msgTypes[0].OneofWrappers = []any{}
-	file_rowmesh_row_v1_row_proto_msgTypes[1].OneofWrappers = []any{}
+	file_rowmesh_row_v1_row_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rowmesh_row_v1_row_proto_rawDesc), len(file_rowmesh_row_v1_row_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
