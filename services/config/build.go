@@ -1,0 +1,173 @@
+package config
+
+import (
+	"maps"
+	"strings"
+	"time"
+)
+
+// build makes the connector of a config without errors.
+func (p *parser) build() *Connector {
+	c := &Connector{
+		Name:     p.name,
+		Class:    trim(p.in["connector.class"]),
+		Flavor:   p.flavor,
+		TasksMax: int(p.integer("tasks.max")),
+
+		TopicPrefix: p.in["topic.prefix"],
+
+		KeyConverter:    p.converter("key.converter"),
+		ValueConverter:  p.converter("value.converter"),
+		HeaderConverter: p.converter("header.converter"),
+		TopicCreation:   p.topicCreation(),
+		Producer:        p.producer(),
+		ExactlyOnce:     p.word("exactly.once.support"),
+		ErrorsTolerance: trim(p.get("errors.tolerance")),
+		OffsetsTopic:    trim(p.in["offsets.storage.topic"]),
+
+		CommitInterval: p.millis("rowmesh.commit.interval.ms"),
+		CommitBytes:    p.integer("rowmesh.commit.max.bytes"),
+		Restart:        p.boolean("rowmesh.restart"),
+
+		Raw: maps.Clone(p.in),
+	}
+	if c.Name == "" {
+		c.Name = trim(p.in["name"])
+	}
+	p.buildConnection(c)
+	p.buildFilters(c)
+	p.buildValues(c)
+	p.buildEvents(c)
+	c.Snapshot = p.snapshot()
+	return c
+}
+
+func (p *parser) millis(name string) time.Duration {
+	return time.Duration(p.integer(name)) * time.Millisecond
+}
+
+func (p *parser) buildConnection(c *Connector) {
+	c.Hostname = p.in["database.hostname"]
+	c.Port = int(p.integer("database.port"))
+	c.User = p.in["database.user"]
+	c.Password = p.in["database.password"]
+	c.ServerID = uint32(p.integer("database.server.id"))
+	c.ConnectTimeout = p.millis("connect.timeout.ms")
+	c.KeepAlive = p.millis("connect.keep.alive.interval.ms")
+	c.SSLCAFile = trim(p.in["rowmesh.ssl.ca.file"])
+	c.SSLMode = p.word("database.ssl.mode")
+	// MariaDB's driver has words of its own for the same modes.
+	if mode, ok := map[string]string{"disable": "disabled", "trust": "required", "verify-ca": "verify_ca", "verify-full": "verify_identity"}[c.SSLMode]; ok {
+		c.SSLMode = mode
+	}
+	// driver.* wins over database.*, as in Debezium.
+	for _, name := range []string{"driver.connectionTimeZone", "database.connectionTimeZone", "driver.timezone", "database.timezone"} {
+		if v := trim(p.in[name]); v != "" && c.TimeZone == "" {
+			c.TimeZone = v
+		}
+	}
+}
+
+func (p *parser) buildFilters(c *Connector) {
+	c.IncludeDatabases, c.ExcludeDatabases = p.patterns("database.include.list"), p.patterns("database.exclude.list")
+	c.IncludeTables, c.ExcludeTables = p.patterns("table.include.list"), p.patterns("table.exclude.list")
+	c.IncludeColumns, c.ExcludeColumns = p.patterns("column.include.list"), p.patterns("column.exclude.list")
+	c.IgnoreBuiltin = p.boolean("table.ignore.builtin")
+	for _, part := range strings.Split(p.in["message.key.columns"], ";") {
+		m := keyColumns.FindStringSubmatch(part)
+		if m == nil {
+			continue
+		}
+		table, err := Patterns(strings.ReplaceAll(m[1], ",", `\,`))
+		if err != nil || len(table) != 1 {
+			p.warn("message.key.columns", "message.key.columns: "+part+" is ignored: its table is no valid pattern")
+			continue
+		}
+		c.MessageKeyColumns = append(c.MessageKeyColumns, KeyColumns{Table: table[0], Columns: withoutEmpty(m[2])})
+	}
+}
+
+func (p *parser) buildValues(c *Connector) {
+	c.DecimalMode = p.word("decimal.handling.mode")
+	c.BigintUnsignedMode = p.word("bigint.unsigned.handling.mode")
+	c.TimeMode = p.word("time.precision.mode")
+	c.BinaryMode = p.valid("binary.handling.mode")
+	c.TimeAdjuster = p.boolean("enable.time.adjuster")
+	c.SchemaNameMode = p.word("schema.name.adjustment.mode")
+	c.FieldNameMode = p.word("field.name.adjustment.mode")
+	c.ConvertFailure = p.valid("event.converting.failure.handling.mode")
+	c.UnavailableValue = p.get("unavailable.value.placeholder")
+}
+
+// valid is word for options whose unknown values stand for the default.
+func (p *parser) valid(name string) string {
+	v, o := p.word(name), p.cat.byName[name]
+	for _, known := range o.Values {
+		if v == known {
+			return v
+		}
+	}
+	return *o.Default
+}
+
+func (p *parser) buildEvents(c *Connector) {
+	c.TombstonesOnDelete = p.boolean("tombstones.on.delete")
+	for _, op := range withoutEmpty(p.get("skipped.operations")) {
+		if op != "none" {
+			c.SkippedOperations += op
+		}
+	}
+	c.SkipUnchanged = p.boolean("skip.messages.without.change")
+	c.IncludeSchemaChanges = p.boolean("include.schema.changes")
+	c.IncludeSchemaComments = p.boolean("include.schema.comments")
+	c.IncludeQuery = p.boolean("include.query")
+	c.TransactionMetadata = p.boolean("provide.transaction.metadata")
+	c.ExtendedHeaders = p.boolean("extended.headers.enabled")
+	c.TopicDelimiter = p.get("topic.delimiter")
+	c.TopicStrategy = defaultStrategy
+	if trim(p.get("topic.naming.strategy")) == unicodeStrategy {
+		c.TopicStrategy = unicodeStrategy
+	}
+	c.TransactionTopic = p.get("topic.transaction")
+	c.HeartbeatInterval = p.millis("heartbeat.interval.ms")
+	c.HeartbeatPrefix = p.get("topic.heartbeat.prefix")
+}
+
+func (p *parser) snapshot() Snapshot {
+	s := Snapshot{
+		Mode:          p.word("snapshot.mode"),
+		LockingMode:   p.word("snapshot.locking.mode"),
+		IncludeTables: p.patterns("snapshot.include.collection.list"),
+		LockTimeout:   p.millis("snapshot.lock.timeout.ms"),
+		Delay:         p.millis("snapshot.delay.ms"),
+		FetchSize:     int(p.integer("snapshot.fetch.size")),
+		MaxThreads:    int(p.integer("snapshot.max.threads")),
+	}
+	switch {
+	case s.Mode == "recovery":
+		s.Mode = "no_data"
+	case s.Mode != "configuration_based":
+	case !p.boolean("snapshot.mode.configuration.based.snapshot.data"):
+		s.Mode = "no_data"
+	case !p.boolean("snapshot.mode.configuration.based.start.stream"):
+		s.Mode = "initial_only"
+	default:
+		s.Mode = "initial"
+	}
+	if s.LockingMode == "custom" {
+		s.LockingMode = "minimal"
+	}
+	const overrides = "snapshot.select.statement.overrides"
+	for _, table := range withoutEmpty(p.in[overrides]) {
+		statement, ok := p.in[overrides+"."+table]
+		if !ok {
+			p.warn(overrides, overrides+" names "+table+", but "+overrides+"."+table+" is not set: the whole table is read")
+			continue
+		}
+		if s.SelectOverrides == nil {
+			s.SelectOverrides = map[string]string{}
+		}
+		s.SelectOverrides[table] = statement
+	}
+	return s
+}

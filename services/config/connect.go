@@ -1,0 +1,188 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// checkConnect does what Kafka Connect's own definition of a source connector checks, in its words and its order: each option is parsed by its
+// type, then validated, and a null is an error after the others.
+func (p *parser) checkConnect() {
+	for _, o := range p.cat.options {
+		if !o.Connect {
+			continue
+		}
+		raw, given := p.in[o.Name]
+		switch {
+		case p.nulls[o.Name]:
+			p.validateConnect(o, "null", false)
+			p.fail(o.Name, "Null value can not be supplied as the configuration value.")
+		case given:
+			why := parseConnect(o, raw)
+			if why != "" {
+				p.invalid(o.Name, raw, why)
+			}
+			p.validateConnect(o, raw, why == "")
+		case o.Required:
+			p.fail(o.Name, fmt.Sprintf("Missing required configuration %q which has no default value.", o.Name))
+		}
+	}
+	p.checkPlugins("transforms", "Transformation", transformations)
+	p.checkPlugins("predicates", "Predicate", predicates)
+}
+
+func (p *parser) invalid(option, value, why string) {
+	p.fail(option, fmt.Sprintf("Invalid value %s for configuration %s: %s", value, option, why))
+}
+
+// parseConnect says why a value does not parse as the option's type; empty if it does.
+func parseConnect(o *Option, raw string) string {
+	v := trim(raw)
+	switch o.Type {
+	case "INT":
+		if _, err := strconv.ParseInt(v, 10, 32); err != nil {
+			return "Not a number of type INT"
+		}
+	case "LONG":
+		if _, err := strconv.ParseInt(v, 10, 64); err != nil {
+			return "Not a number of type LONG"
+		}
+	case "BOOLEAN":
+		if !strings.EqualFold(v, "true") && !strings.EqualFold(v, "false") {
+			return "Expected value to be either true or false"
+		}
+	}
+	return ""
+}
+
+// validateConnect runs an option's checks on its raw value; parsed says whether that has the option's type. Kafka validates null where it has not.
+func (p *parser) validateConnect(o *Option, raw string, parsed bool) {
+	v := trim(raw)
+	for _, check := range o.Checks {
+		kind, arg, _ := strings.Cut(check, ":")
+		least, _ := strconv.ParseInt(arg, 10, 64)
+		n, _ := strconv.ParseInt(v, 10, 64)
+		switch {
+		case kind == "min" && !parsed:
+			p.invalid(o.Name, "null", "Value must be non-null")
+		case !parsed: // the others let null pass
+		case (kind == "min" || kind == "minornull") && n < least:
+			p.invalid(o.Name, v, "Value must be at least "+arg)
+		case kind == "oneof" && !slices.Contains(o.Values, v):
+			p.invalid(o.Name, v, "String must be one of: "+strings.Join(o.Values, ", "))
+		case kind == "oneoffold" && !slices.Contains(o.Values, strings.ToUpper(v)):
+			p.invalid(o.Name, v, "String must be one of (case insensitive): "+strings.Join(o.Values, ", "))
+		case kind == "nonempty" && v == "":
+			p.invalid(o.Name, v, "String must be non-empty")
+		case kind == "boundary" && strings.EqualFold(v, "connector"):
+			p.fail(o.Name, "The connector does not support connector-defined transaction boundaries with the given configuration. Please reconfigure it to use a different transaction boundary definition.")
+		case kind == "name":
+			p.checkName(v)
+		case kind == "aliases":
+			p.checkAliases(o.Name, splitList(raw))
+		}
+	}
+	if strings.HasSuffix(o.Name, ".converter") && parsed {
+		p.checkConverter(o, v)
+	}
+}
+
+func (p *parser) checkName(v string) {
+	if v == "" {
+		p.invalid("name", v, "String may not be empty")
+		return
+	}
+	var codes []string
+	for _, r := range v {
+		if r < ' ' || r >= 0x7f && r <= 0x9f {
+			codes = append(codes, strconv.Itoa(int(r)))
+		}
+	}
+	if codes != nil {
+		p.invalid("name", v, "String may not contain control sequences but had the following ASCII chars: "+strings.Join(codes, ", "))
+	}
+}
+
+func (p *parser) checkAliases(option string, list []string) {
+	sorted := slices.Sorted(slices.Values(list))
+	if len(slices.Compact(sorted)) != len(list) {
+		p.invalid(option, "["+strings.Join(list, ", ")+"]", "Duplicate alias provided.")
+	}
+}
+
+// checkPlugins checks the members that Kafka Connect makes of a list of aliases: a type for each that names a plugin of the kind.
+func (p *parser) checkPlugins(option, kind string, known []string) {
+	done := map[string]bool{}
+	for _, alias := range splitList(p.in[option]) {
+		if done[alias] {
+			continue
+		}
+		done[alias] = true
+		prefix := option + "." + alias + "."
+		class, ok := p.in[prefix+"type"]
+		switch class = trim(class); {
+		case !ok:
+			p.fail(prefix+"type", fmt.Sprintf("Missing required configuration %q which has no default value.", prefix+"type"))
+		case slices.ContainsFunc(known, func(k string) bool { return samePlugin(k, class) }):
+			p.checkPlugin(prefix, class)
+		case slices.ContainsFunc(otherPlugins, func(k string) bool { return samePlugin(k, class) }) ||
+			slices.ContainsFunc(transformations, func(k string) bool { return samePlugin(k, class) }):
+			p.fail(prefix+"type", fmt.Sprintf("Class class %s does not implement the %s interface", class, kind))
+		case slices.Contains(known, class+"$Key"):
+			p.fail(prefix+"type", fmt.Sprintf("This class is abstract and cannot be created. Did you mean %[1]s$Key, %[1]s$Value?", class))
+		default:
+			p.invalid(prefix+"type", class, "Class "+class+" could not be found.")
+		}
+	}
+}
+
+// checkPlugin checks the members that every transform has, and the ones of the plugins that are in most configs.
+func (p *parser) checkPlugin(prefix, class string) {
+	missing := func(m string) bool {
+		_, ok := p.in[prefix+m]
+		if !ok {
+			p.fail(prefix+m, fmt.Sprintf("Missing required configuration %q which has no default value.", prefix+m))
+		}
+		return !ok
+	}
+	pattern := func(m string) {
+		if missing(m) {
+			p.fail(prefix+m, fmt.Sprintf("Invalid value null for configuration %s: Invalid regex: null", m))
+			return
+		}
+		if _, err := toGo(p.in[prefix+m]); err != nil {
+			p.fail(prefix+m, fmt.Sprintf("Invalid value %s for configuration %s: Invalid regex: %s", p.in[prefix+m], m, err))
+		}
+	}
+	switch short := class[strings.LastIndexByte(class, '.')+1:]; short {
+	case "RegexRouter":
+		pattern("regex")
+		missing("replacement")
+	case "TopicNameMatches":
+		pattern("pattern")
+	case "HasHeaderKey":
+		missing("name")
+	case "MaskField$Key", "MaskField$Value", "ValueToKey":
+		if missing("fields") {
+			p.fail(prefix+"fields", "Configuration 'fields' values must not be null.")
+		}
+	case "Cast$Key", "Cast$Value":
+		if missing("spec") {
+			p.fail(prefix+"spec", "Must specify at least one field to cast.")
+		}
+	}
+	negate, negated := p.in[prefix+"negate"]
+	switch _, ok := p.in[prefix+"predicate"]; {
+	case negated && !ok:
+		p.fail(prefix+"negate", fmt.Sprintf("Config '%snegate' was provided but there is no config '%spredicate' defining a predicate to be negated.", prefix, prefix))
+	case negated && !strings.EqualFold(trim(negate), "true") && !strings.EqualFold(trim(negate), "false"):
+		p.invalid(prefix+"negate", negate, "Expected value to be either true or false")
+	}
+}
+
+// samePlugin reports whether a name given by a user is that of a class: in full, or its last part.
+func samePlugin(class, given string) bool {
+	return class == given || class[strings.LastIndexByte(class, '.')+1:] == given
+}

@@ -1,0 +1,205 @@
+package config
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/rowmesh/rowmesh/services/errs"
+)
+
+// maxSecretFileBytes bounds what is read of a secret file: the files of Kafka's providers hold a few lines, and a path may name anything.
+const maxSecretFileBytes = 1 << 20
+
+// Secrets resolves references to secrets in a config: ${file:/path:key} is a line "key=value" of a properties file, ${dir:/path:name} is the content of a
+// file, ${env:NAME} is an environment variable. Nothing can be read that is not allowed here; with the zero value no reference is
+// resolved, and the text stays as it is, as in a Kafka Connect worker without providers.
+type Secrets struct {
+	// Roots are the folders whose files references may name, links resolved. Empty: file and dir are off.
+	Roots []string
+	// Env matches the names of the variables that references may name. Nil: env is off.
+	Env *regexp.Regexp
+}
+
+var reference = regexp.MustCompile(`\$\{(file|dir|env):(?:([^:}]*):)?([^:}]+)\}`)
+
+// Resolve returns a copy of cfg with its references replaced. Errors name the option and the reference, never a secret.
+func (s Secrets) Resolve(cfg map[string]string) (map[string]string, error) {
+	out := make(map[string]string, len(cfg))
+	for k, v := range cfg {
+		if !strings.Contains(v, "${") {
+			out[k] = v
+			continue
+		}
+		var failed error
+		out[k] = reference.ReplaceAllStringFunc(v, func(ref string) string {
+			m := reference.FindStringSubmatch(ref)
+			value, on, err := s.lookup(m[1], m[2], m[3])
+			switch {
+			case err != nil && failed == nil:
+				failed = errs.E(errs.Invalid, "%s: cannot resolve %s: %w", k, ref, err)
+			case !on:
+				return ref
+			}
+			return value
+		})
+		if failed != nil {
+			return nil, failed
+		}
+	}
+	return out, nil
+}
+
+// Parse is the package's Parse on the resolved config. A problem with a value that came from a reference is told without that value, so that
+// validation cannot be used to read secrets. Connector.Raw keeps the references.
+func (s Secrets) Parse(name string, cfg map[string]string, nulls ...string) (*Connector, Result) {
+	resolved, err := s.Resolve(cfg)
+	if err != nil {
+		return nil, Result{Errors: []Problem{{Text: err.Error()}}}
+	}
+	c, res := Parse(name, resolved, nulls...)
+	hide := func(list []Problem) {
+		for i, p := range list {
+			if p.Option != "" && cfg[p.Option] != resolved[p.Option] {
+				list[i].Text = fmt.Sprintf("Invalid value for configuration '%s': the value resolved from the config provider reference failed validation", p.Option)
+			}
+		}
+	}
+	hide(res.Errors)
+	hide(res.Warnings)
+	if c != nil {
+		for k := range c.Raw {
+			if v, ok := cfg[k]; ok {
+				c.Raw[k] = v
+			} else if old := formerName(c.Flavor, k, cfg); old != "" {
+				c.Raw[k] = cfg[old]
+			}
+		}
+	}
+	return c, res
+}
+
+// formerName returns the 1.x name under which cfg holds an option; empty if it does not.
+func formerName(f Flavor, option string, cfg map[string]string) string {
+	for old := range cfg {
+		if now, ok := catalogs()[f].now(old); ok && now == option {
+			return old
+		}
+	}
+	return ""
+}
+
+// lookup returns a secret; on says whether its provider is.
+func (s Secrets) lookup(provider, path, key string) (value string, on bool, err error) {
+	switch {
+	case provider == "env":
+		if s.Env == nil {
+			return "", false, nil
+		}
+		if path != "" {
+			return "", true, fmt.Errorf("a variable has no path: write ${env:%s}", key)
+		}
+		if m := s.Env.FindString(key); m != key {
+			return "", true, fmt.Errorf("variable %s is not allowed; the coordinator's flags say which are", key)
+		}
+		v, ok := os.LookupEnv(key)
+		if !ok {
+			return "", true, fmt.Errorf("variable %s is not set on this host", key)
+		}
+		return v, true, nil
+	case len(s.Roots) == 0:
+		return "", false, nil
+	case provider == "dir":
+		b, err := s.read(filepath.Join(path, key))
+		return string(b), true, err
+	default:
+		b, err := s.read(path)
+		if err != nil {
+			return "", true, err
+		}
+		v, ok := property(string(b), key)
+		if !ok {
+			return "", true, fmt.Errorf("%s has no key %s", path, key)
+		}
+		return v, true, nil
+	}
+}
+
+// read reads an allowed file. Links are resolved first, so that one inside a root cannot lead out of it.
+func (s Secrets) read(path string) ([]byte, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil || !filepath.IsAbs(real) {
+		return nil, fmt.Errorf("%s is not a readable absolute path on this host", path)
+	}
+	if !s.allowed(real) {
+		return nil, fmt.Errorf("%s is outside the allowed folders; the coordinator's flags say which are", path)
+	}
+	info, err := os.Stat(real)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > maxSecretFileBytes {
+		return nil, fmt.Errorf("%s is not a regular file of at most %d bytes", path, maxSecretFileBytes)
+	}
+	b, err := os.ReadFile(real)
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be read on this host", path)
+	}
+	return b, nil
+}
+
+func (s Secrets) allowed(real string) bool {
+	for _, root := range s.Roots {
+		r, err := filepath.EvalSymlinks(root)
+		if err != nil {
+			continue
+		}
+		if rel, err := filepath.Rel(r, real); err == nil && filepath.IsLocal(rel) {
+			return true
+		}
+	}
+	return false
+}
+
+// property finds a key in the text of a Java properties file.
+func property(text, key string) (string, bool) {
+	lines := bufio.NewScanner(strings.NewReader(text))
+	lines.Buffer(nil, maxSecretFileBytes)
+	value, found := "", false
+	for lines.Scan() {
+		line := strings.TrimLeft(lines.Text(), " \t\f")
+		for strings.HasSuffix(line, `\`) && !strings.HasSuffix(line, `\\`) && lines.Scan() {
+			line = strings.TrimSuffix(line, `\`) + strings.TrimLeft(lines.Text(), " \t\f")
+		}
+		if line == "" || line[0] == '#' || line[0] == '!' {
+			continue
+		}
+		i := strings.IndexAny(line, "=: \t")
+		k, v := line, ""
+		if i >= 0 {
+			k, v = line[:i], strings.TrimLeft(line[i:], " \t")
+			if v != "" && (v[0] == '=' || v[0] == ':') {
+				v = strings.TrimLeft(v[1:], " \t")
+			}
+		}
+		if unescape(k) == key {
+			value, found = unescape(v), true // the last of several wins
+		}
+	}
+	return value, found
+}
+
+func unescape(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+1 < len(s) {
+			i++
+			if j := strings.IndexByte("ntrf", s[i]); j >= 0 {
+				b.WriteByte("\n\t\r\f"[j])
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}

@@ -1,0 +1,73 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// checkUses goes through what was given and says by name what is not honoured: a warning where the events stay right, an error where they would
+// not. An option that is set to its default asks for nothing.
+func (p *parser) checkUses() {
+	failed := slices.Clone(p.res.Errors)
+	for _, name := range p.keys() {
+		o, ok := p.cat.find(name)
+		switch {
+		case !ok:
+			p.warn(name, fmt.Sprintf("%s is an unknown option and is ignored", name))
+		case o.Use == Warned && !isDefault(o, p.in[name]):
+			p.warn(name, fmt.Sprintf("%s is not honoured: %s", name, o.Next))
+		case o.Use == Refused && !isDefault(o, p.in[name]) && !slices.ContainsFunc(failed, func(f Problem) bool { return f.Option == name || strings.HasPrefix(f.Option, name+".") }):
+			p.fail(name, fmt.Sprintf("The '%s' option is not supported: %s", name, o.Next))
+		}
+	}
+	p.checkModes()
+	p.checkTopicCreation()
+	p.checkProducer()
+}
+
+func isDefault(o *Option, v string) bool {
+	if o.Default == nil {
+		return trim(v) == ""
+	}
+	return strings.EqualFold(trim(v), *o.Default)
+}
+
+// checkModes looks at values of honoured options that are valid in Debezium and have no equal here.
+func (p *parser) checkModes() {
+	for _, name := range []string{"binary.handling.mode", "event.converting.failure.handling.mode"} {
+		if o := p.cat.byName[name]; !slices.Contains(o.Values, p.word(name)) {
+			p.warn(name, fmt.Sprintf("%s=%s is none of %s: %s is used", name, p.in[name], strings.Join(o.Values, ", "), *o.Default))
+		}
+	}
+	switch p.word("snapshot.mode") {
+	case "custom", "never":
+		p.fail("snapshot.mode", fmt.Sprintf("The 'snapshot.mode' value is invalid: %s is not supported: set initial, initial_only, no_data, always or when_needed", p.word("snapshot.mode")))
+	case "configuration_based":
+		if !p.boolean("snapshot.mode.configuration.based.snapshot.data") && !p.boolean("snapshot.mode.configuration.based.start.stream") {
+			p.fail("snapshot.mode", "The 'snapshot.mode' value is invalid: configuration_based with neither snapshot.mode.configuration.based.snapshot.data nor snapshot.mode.configuration.based.start.stream does nothing: set one of them to true")
+		}
+	case "recovery":
+		p.warn("snapshot.mode", "snapshot.mode=recovery is read as no_data: there is no schema history to recover")
+	}
+	if p.word("snapshot.locking.mode") == "custom" {
+		p.warn("snapshot.locking.mode", "snapshot.locking.mode=custom is read as minimal: custom locking modes are Java classes")
+	}
+	if s := trim(p.get("topic.naming.strategy")); s != "" && !knownStrategy(s) {
+		p.warn("topic.naming.strategy", fmt.Sprintf("topic.naming.strategy=%s is not supported: %s is used", s, defaultStrategy))
+	}
+	if id := p.integer("database.server.id"); id > 1<<32-1 {
+		p.warn("database.server.id", fmt.Sprintf("database.server.id=%d does not fit the protocol's 32 bits: %d is used; set a smaller one", id, uint32(id)))
+	}
+}
+
+// Topic naming strategies. The two defaults name the same topics for databases without schemas.
+const (
+	defaultStrategy = "io.debezium.schema.DefaultTopicNamingStrategy"
+	schemaStrategy  = "io.debezium.schema.SchemaTopicNamingStrategy"
+	unicodeStrategy = "io.debezium.schema.DefaultUnicodeTopicNamingStrategy"
+)
+
+func knownStrategy(class string) bool {
+	return class == defaultStrategy || class == schemaStrategy || class == unicodeStrategy
+}
