@@ -194,7 +194,7 @@ func (p *Producer) watchLogs(logs <-chan kafka.LogEvent) {
 			case "FAIL", "REQTMOUT":
 				p.trouble.Add(1)
 			}
-			if l.Level <= 4 {
+			if l.Level <= 4 && l.Tag != "CONFWARN" { // CONFWARN: remarks on properties that are set here on purpose
 				p.cfg.Log.Warn("librdkafka", "tag", l.Tag, "text", l.Message)
 			} else {
 				p.cfg.Log.Debug("librdkafka", "tag", l.Tag, "text", l.Message)
