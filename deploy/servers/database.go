@@ -197,7 +197,7 @@ func (p *Program) Start(ctx context.Context, o DatabaseOptions) (*Process, error
 			argv = append(argv, "--mysqlx=OFF")
 		}
 	}
-	proc, err := start(p.Name, p.base, filepath.Join(dir, "log"), p.env, 20*time.Second, append(argv, o.Extra...)...)
+	proc, err := Spawn(p.Name, p.base, filepath.Join(dir, "log"), p.env, 20*time.Second, append(argv, o.Extra...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -96,7 +96,7 @@ func (b *Broker) Start(ctx context.Context, o BrokerOptions) (*Process, error) {
 			return nil, err
 		}
 	}
-	p, err := start(b.Name, dir, filepath.Join(dir, "log"), nil, 15*time.Second, "java", "-Xmx1g", "-Xms256m", "-Dlog4j2.configurationFile="+log4j, "-cp", b.jars, "kafka.Kafka", properties)
+	p, err := Spawn(b.Name, dir, filepath.Join(dir, "log"), nil, 15*time.Second, "java", "-Xmx1g", "-Xms256m", "-Dlog4j2.configurationFile="+log4j, "-cp", b.jars, "kafka.Kafka", properties)
 	if err != nil {
 		return nil, err
 	}

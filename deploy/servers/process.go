@@ -22,12 +22,13 @@ type Process struct {
 
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
+	err  error         // how it ended; set before done is closed
 	grip time.Duration // how long a stop may take before it is killed
 }
 
-// start starts argv with its output in logFile. The process gets SIGKILL when this process dies: the kernel ties that to the thread that forked,
+// Spawn starts argv in dir with its output in logFile. Stop gives it grip to end. The process gets SIGKILL when this process dies: the kernel ties that to the thread that forked,
 // so the fork and the wait share a locked thread.
-func start(name, dir, logFile string, env []string, grip time.Duration, argv ...string) (*Process, error) {
+func Spawn(name, dir, logFile string, env []string, grip time.Duration, argv ...string) (*Process, error) {
 	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
 	if err != nil {
 		return nil, err
@@ -46,7 +47,7 @@ func start(name, dir, logFile string, env []string, grip time.Duration, argv ...
 		log.Close()
 		started <- err
 		if err == nil {
-			p.cmd.Wait()
+			p.err = p.cmd.Wait()
 		}
 		close(p.done)
 	}()
@@ -61,6 +62,16 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Err says how the process ended; nil before that and after exit code 0.
+func (p *Process) Err() error {
+	select {
+	case <-p.done:
+		return p.err
+	default:
+		return nil
+	}
+}
 
 // Signal sends a signal.
 func (p *Process) Signal(s syscall.Signal) error { return p.cmd.Process.Signal(s) }

@@ -42,7 +42,7 @@ func TestItemIsFetchedOnceAndWhole(t *testing.T) {
 
 func TestProcessThatEndsWhileStartingShowsItsLog(t *testing.T) {
 	dir := t.TempDir()
-	p, err := start("thing", dir, filepath.Join(dir, "log"), nil, time.Second, "sh", "-c", "echo bad option; exit 3")
+	p, err := Spawn("thing", dir, filepath.Join(dir, "log"), nil, time.Second, "sh", "-c", "echo bad option; exit 3")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestProcessThatEndsWhileStartingShowsItsLog(t *testing.T) {
 
 func TestStopKillsWhatDoesNotEnd(t *testing.T) {
 	dir := t.TempDir()
-	p, err := start("stubborn", dir, filepath.Join(dir, "log"), nil, 100*time.Millisecond, "sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.1; done")
+	p, err := Spawn("stubborn", dir, filepath.Join(dir, "log"), nil, 100*time.Millisecond, "sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.1; done")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,145 @@
+// Package harness gives the tests real servers and meshes of real processes on this machine.
+//
+// Servers are started when the first test needs them, shared by all tests of a binary, and stopped by Main. A server that cannot be had skips the
+// test that needs it, or fails it where ROWMESH_REQUIRE_REAL=1 is set.
+package harness
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rowmesh/rowmesh/deploy/command"
+	"github.com/rowmesh/rowmesh/deploy/roles"
+	"github.com/rowmesh/rowmesh/deploy/servers"
+)
+
+// Main runs a test binary's tests, then stops what they started; when the binary was started as a role of a mesh it runs that instead. Use it as
+// the whole of TestMain: os.Exit(harness.Main(m)).
+func Main(m *testing.M) int {
+	if len(os.Args) > 1 && os.Args[1] == roles.Command {
+		return command.Execute(os.Args[2:])
+	}
+	dir, err := os.MkdirTemp("", "rowmesh-test")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	shared.dir = dir
+	defer os.RemoveAll(dir)
+	defer shared.stop()
+	return m.Run()
+}
+
+// Part is a server that a test needs.
+type Part string
+
+// Parts.
+const (
+	MySQL   = Part(servers.MySQL)
+	MySQL80 = Part(servers.MySQL80)
+	MySQL57 = Part(servers.MySQL57)
+	MariaDB = Part(servers.MariaDB)
+	Kafka   = Part("kafka")
+	Etcd    = Part("etcd")
+)
+
+// shared holds the servers of this test binary.
+var shared pool
+
+type pool struct {
+	dir   string
+	mu    sync.Mutex
+	addrs map[Part]string
+	errs  map[Part]error
+	stops []func()
+	procs map[Part]*servers.Process
+}
+
+func (p *pool) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := len(p.stops) - 1; i >= 0; i-- {
+		p.stops[i]()
+	}
+}
+
+// Addr starts a part if it does not run yet and returns its host:port.
+func Addr(t testing.TB, part Part) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skipf("needs a real %s: not under -short", part)
+	}
+	addr, err := shared.get(part, t.Logf)
+	if err != nil {
+		if os.Getenv("ROWMESH_REQUIRE_REAL") == "1" {
+			t.Fatalf("no real %s: %v", part, err)
+		}
+		t.Skipf("no real %s: %v", part, err)
+	}
+	return addr
+}
+
+// Process returns the process of a part that runs.
+func Process(part Part) *servers.Process {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	return shared.procs[part]
+}
+
+func (p *pool) get(part Part, logf func(string, ...any)) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if a, ok := p.addrs[part]; ok {
+		return a, p.errs[part]
+	}
+	if p.addrs == nil {
+		p.addrs, p.errs, p.procs = map[Part]string{}, map[Part]error{}, map[Part]*servers.Process{}
+	}
+	begin := time.Now()
+	addr, err := p.start(part)
+	p.addrs[part], p.errs[part] = addr, err
+	logf("%s at %s after %.1f s (%v)", part, addr, time.Since(begin).Seconds(), err)
+	return addr, err
+}
+
+func (p *pool) start(part Part) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute) // the first run fetches
+	defer cancel()
+	cache := &servers.Cache{Say: func(l string) { fmt.Fprintln(os.Stderr, l) }}
+	dir := filepath.Join(p.dir, string(part))
+	var proc *servers.Process
+	switch part {
+	case Etcd:
+		e, err := servers.StartEtcd(ctx, dir, 0)
+		if err != nil {
+			return "", err
+		}
+		p.stops = append(p.stops, e.Stop)
+		return e.Addr, nil
+	case Kafka:
+		b, err := cache.Kafka(ctx)
+		if err != nil {
+			return "", err
+		}
+		if proc, err = b.Start(ctx, servers.BrokerOptions{Dir: dir}); err != nil {
+			return "", err
+		}
+	default:
+		d, err := cache.Database(ctx, servers.Database(part))
+		if err != nil {
+			return "", err
+		}
+		id := map[Part]int{MySQL: 1, MariaDB: 2, MySQL80: 3, MySQL57: 4}[part]
+		if proc, err = d.Start(ctx, servers.DatabaseOptions{Dir: dir, ServerID: id}); err != nil {
+			return "", err
+		}
+	}
+	p.procs[part] = proc
+	p.stops = append(p.stops, proc.Stop)
+	return proc.Addr, nil
+}
