@@ -1,0 +1,269 @@
+package lane
+
+import (
+	"fmt"
+	"time"
+)
+
+// Action is what the lane must do now.
+type Action int
+
+// Actions. Each but Idle, Hold, Stopped, Wait and Next is answered with Done.
+const (
+	// Idle: nothing is assigned; wait for Assign.
+	Idle Action = iota
+	// Check asks whether the lane is still ours before it disturbs another owner; only after having been fenced.
+	Check
+	// Fence makes a producer and fences all older ones.
+	Fence
+	// Confirm asks by a linearizable read whether the lane is still ours.
+	Confirm
+	// Read reads the newest committed checkpoint.
+	Read
+	// Subscribe opens the stream at that checkpoint.
+	Subscribe
+	// Next takes the next message of the stream, or waits until WakeAt.
+	Next
+	// Commit writes the checkpoint record and commits.
+	Commit
+	// Ack acknowledges AckSeq to the capturer.
+	Ack
+	// Release destroys the producer, with its open transaction, and the stream.
+	Release
+	// Wait does nothing until RetryAt or a new assignment.
+	Wait
+	// Hold: paused; wait for Assign.
+	Hold
+	// Stopped: failed for good; wait for Assign.
+	Stopped
+)
+
+var actionNames = [...]string{"Idle", "Check", "Fence", "Confirm", "Read", "Subscribe", "Next", "Commit", "Ack", "Release", "Wait", "Hold", "Stopped"}
+
+func (a Action) String() string { return actionNames[a] }
+
+// Outcome is how an action ended.
+type Outcome int
+
+// Outcomes.
+const (
+	// OK: done. A Commit is OK only if it was clean.
+	OK Outcome = iota
+	// Retry: it failed, or nobody knows; a new start may help.
+	Retry
+	// Fenced: another producer has the transactional id now.
+	Fenced
+	// Lost: the lane is somebody else's.
+	Lost
+	// Fatal: it fails again until a person changes something.
+	Fatal
+)
+
+// Assignment is what etcd says that this member should do with the lane.
+type Assignment struct {
+	// Generation raises with each change.
+	Generation uint64
+	// Paused lanes keep their place and do nothing.
+	Paused bool
+}
+
+// Back-off between starts: the first one after some progress is quick, since most failures are a broker or a capturer that moved; then 1 s doubling to 60 s.
+const (
+	firstRetry = 100 * time.Millisecond
+	minRetry   = time.Second
+	maxRetry   = time.Minute
+)
+
+// Machine is one lane's state. Time is passed in, as time since any fixed instant.
+type Machine struct {
+	cut    Cut
+	action Action
+	want   *Assignment // newest; nil: not ours
+	have   Assignment  // what runs; zero generation: nothing
+	// refused is the newest generation that Confirm called somebody else's: the watch may still show it for a while.
+	refused uint64
+	// next is where Release leads.
+	next     Action
+	failures int
+	retryAt  time.Duration
+	acked    uint64
+}
+
+// New returns a machine at Idle.
+func New(cut Cut) *Machine { return &Machine{cut: cut} }
+
+// Assign tells what etcd says now; nil: the lane is not ours. The same assignment again changes nothing. A lane that ran goes on to the end of what it may
+// commit at once, or gives up its transaction: safety does not depend on noticing.
+func (m *Machine) Assign(a *Assignment) {
+	if a != nil && a.Generation <= m.refused {
+		return
+	}
+	if a != nil && m.want != nil && *a == *m.want {
+		return
+	}
+	m.want = a
+	switch m.action {
+	case Idle, Hold, Stopped, Wait:
+		m.failures = 0
+		m.begin()
+	case Next:
+		m.leave()
+	}
+	// In the others an answer is outstanding; Done looks at want.
+}
+
+// begin starts from nothing with what is wanted. Requires: no producer and no stream.
+func (m *Machine) begin() {
+	switch {
+	case m.want == nil:
+		m.have, m.action = Assignment{}, Idle
+	case m.want.Paused:
+		m.have, m.action = *m.want, Hold
+	default:
+		m.have, m.action = *m.want, Fence
+	}
+}
+
+// current reports that what runs is what is wanted.
+func (m *Machine) current() bool { return m.want != nil && *m.want == m.have }
+
+// leave ends a running lane whose assignment changed.
+func (m *Machine) leave() {
+	m.next = Idle
+	if m.cut.committable() {
+		m.action = Commit
+		return
+	}
+	m.action = Release
+}
+
+// Action returns what to do at the instant now. ready says that a message of the stream can be had without waiting.
+func (m *Machine) Action(now time.Duration, ready bool) Action {
+	switch m.action {
+	case Wait:
+		if now >= m.retryAt {
+			m.begin()
+		}
+	case Next:
+		if m.cut.due(now, ready) {
+			m.action = Commit
+		}
+	}
+	return m.action
+}
+
+// Took accounts for a message that was produced into the transaction, or that moves the checkpoint only. Requires: Action was Next.
+func (m *Machine) Took(now time.Duration, t Taken) {
+	if m.action != Next {
+		panic(fmt.Sprintf("lane: message taken in %v", m.action))
+	}
+	m.cut.took(now, t)
+}
+
+// Broke tells of a failure outside of an answered action: the stream ended or a record could not be produced. Requires: Action was Next.
+func (m *Machine) Broke(now time.Duration, o Outcome) {
+	if m.action != Next {
+		panic(fmt.Sprintf("lane: broke in %v", m.action))
+	}
+	m.fail(now, o)
+}
+
+// Done answers the current action.
+func (m *Machine) Done(now time.Duration, o Outcome) {
+	if o != OK && m.action != Release {
+		m.fail(now, o)
+		return
+	}
+	switch m.action {
+	case Check:
+		m.action = Fence
+	case Fence:
+		m.action = Confirm
+	case Confirm:
+		m.action = Read
+	case Read:
+		m.action = Subscribe
+	case Subscribe:
+		m.action = Next
+		m.cut.reset(now)
+		m.acked = 0
+	case Commit:
+		m.failures = 0
+		m.cut.committed(now)
+		m.action = Ack
+		if m.cut.last == m.acked {
+			m.afterAck()
+		}
+		return
+	case Ack:
+		m.acked = m.cut.last
+		m.afterAck()
+		return
+	case Release:
+		m.cut.reset(now) // what was open is gone with the producer
+		if m.next == Idle || !m.current() {
+			m.begin()
+		} else {
+			m.action = m.next
+		}
+		return
+	default:
+		panic(fmt.Sprintf("lane: %v is not answered", m.action))
+	}
+	if !m.current() { // noticed on the way
+		m.leave()
+	}
+}
+
+func (m *Machine) afterAck() {
+	m.action = Next
+	if !m.current() {
+		m.leave()
+	}
+}
+
+// fail goes to Release and from there to what the outcome asks for.
+func (m *Machine) fail(now time.Duration, o Outcome) {
+	from := m.action
+	m.action = Release
+	switch o {
+	case Lost:
+		m.refused = max(m.refused, m.have.Generation)
+		if m.want != nil && m.want.Generation <= m.refused {
+			m.want = nil
+		}
+		m.next = Idle
+	case Fatal:
+		m.next = Stopped
+	default:
+		m.next = Wait
+		if o == Fenced && from != Check {
+			// Somebody else fenced us. Ask first whether the lane is still ours: fencing back blindly would keep two workers busy with each other.
+			m.next = Check
+		}
+		m.retryAt = now + m.backoff()
+		m.failures++
+	}
+}
+
+func (m *Machine) backoff() time.Duration {
+	if m.failures == 0 {
+		return firstRetry
+	}
+	return min(minRetry<<min(m.failures-1, 10), maxRetry)
+}
+
+// Generation returns the generation that runs or is being started.
+func (m *Machine) Generation() uint64 { return m.have.Generation }
+
+// AckSeq returns the sequence number to acknowledge.
+func (m *Machine) AckSeq() uint64 { return m.cut.last }
+
+// RetryAt returns when Wait ends.
+func (m *Machine) RetryAt() time.Duration { return m.retryAt }
+
+// WakeAt returns when Next must be asked again although no message came; ok is false if there is no such time.
+func (m *Machine) WakeAt() (at time.Duration, ok bool) { return m.cut.wakeAt() }
+
+// Open reports that a transaction is open.
+func (m *Machine) Open() bool { return m.cut.open }
