@@ -1,0 +1,180 @@
+package snapshot
+
+import (
+	"cmp"
+	"context"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/source"
+)
+
+// table is one table of the snapshot.
+type table struct {
+	database, name string
+	rows           bool // its rows are wanted
+	rank           int  // place of the include expression that names it
+	create         string
+	shape          *rowv1.Table // nil if its definition could not be read or understood
+	problem        error        // why not
+	estimate       uint64
+}
+
+func (t *table) id() string { return t.database + "." + t.name }
+
+// chooser decides what the snapshot tells of.
+type chooser struct {
+	o     Options
+	order []*regexp.Regexp
+	// data holds snapshot.include.collection.list; empty: all.
+	data []*regexp.Regexp
+}
+
+func newChooser(o Options) (*chooser, error) {
+	c := &chooser{o: o}
+	var err error
+	if c.order, err = compile("table.include.list", o.Order); err != nil {
+		return nil, err
+	}
+	c.data, err = compile("snapshot.include.collection.list", o.Snapshot.IncludeTables)
+	return c, err
+}
+
+func compile(option string, list []string) ([]*regexp.Regexp, error) {
+	var out []*regexp.Regexp
+	for _, s := range list {
+		re, err := regexp.Compile("(?i)^(?:" + strings.TrimSpace(s) + ")$")
+		if err != nil {
+			return nil, errs.E(errs.Invalid, "%s: %q is not a regular expression: %w", option, s, err)
+		}
+		out = append(out, re)
+	}
+	return out, nil
+}
+
+func (c *chooser) rank(id string) int {
+	i := slices.IndexFunc(c.order, func(re *regexp.Regexp) bool { return re.MatchString(id) })
+	if i < 0 {
+		return len(c.order)
+	}
+	return i
+}
+
+// readsRows says whether a wanted table's rows are read, or its definition alone.
+func (c *chooser) readsRows(id string) bool {
+	return len(c.data) == 0 || slices.ContainsFunc(c.data, func(re *regexp.Regexp) bool { return re.MatchString(id) })
+}
+
+// choose returns the tables that matter, in name order.
+func (c *chooser) choose(all []*table) []*table {
+	var out []*table
+	for _, t := range all {
+		t.rows = c.o.Rows(t.database, t.name)
+		if t.rank = c.rank(t.id()); t.rows || c.o.Schemas(t.database, t.name) {
+			out = append(out, t)
+		}
+	}
+	slices.SortFunc(out, func(a, b *table) int { return cmp.Compare(a.id(), b.id()) })
+	return out
+}
+
+// readingOrder is that of the include expressions, then by name.
+func readingOrder(tables []*table) []*table {
+	out := slices.Clone(tables)
+	slices.SortStableFunc(out, func(a, b *table) int { return cmp.Compare(a.rank, b.rank) })
+	return out
+}
+
+// listTables lists base tables. MariaDB calls those that keep their history SYSTEM VERSIONED.
+func listTables(ctx context.Context, c *source.Conn, choose *chooser) ([]*table, error) {
+	res, err := c.Query(ctx, "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')")
+	if err != nil {
+		return nil, err
+	}
+	all := make([]*table, len(res.Rows))
+	for i, row := range res.Rows {
+		all[i] = &table{database: row[0].Text, name: row[1].Text}
+	}
+	return choose.choose(all), nil
+}
+
+func listDatabases(ctx context.Context, c *source.Conn, tables []*table) ([]Database, error) {
+	res, err := c.Query(ctx, "SELECT SCHEMA_NAME, DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA ORDER BY SCHEMA_NAME")
+	if err != nil {
+		return nil, err
+	}
+	used := map[string]bool{}
+	for _, t := range tables {
+		used[t.database] = true
+	}
+	var out []Database
+	for _, row := range res.Rows {
+		if used[row[0].Text] {
+			out = append(out, Database{row[0].Text, row[1].Text, row[2].Text})
+		}
+	}
+	return out, nil
+}
+
+// readDefinitions reads and parses the definition of each table. A table that is gone by now is dropped from the snapshot; one that cannot be read
+// or understood keeps its problem.
+func (r *run) readDefinitions(ctx context.Context, c *cutSession) error {
+	databases := map[string]Database{}
+	for _, d := range c.databases {
+		databases[d.Name] = d
+	}
+	kept := r.tables[:0]
+	for _, t := range r.tables {
+		res, err := c.view.Query(ctx, "SHOW CREATE TABLE "+source.QuoteTable(t.database, t.name))
+		switch code := source.ErrorCode(err); {
+		case err == nil && len(res.Rows) == 1:
+			d := databases[t.database]
+			t.create = res.Rows[0][1].Text
+			t.shape, t.problem = r.Parse(Defaults{Info: r.info, Database: t.database, Charset: d.Charset, Collation: d.Collation}, t.create)
+		case code == 1146:
+			continue // ER_NO_SUCH_TABLE: dropped since it was listed
+		case code != 0:
+			t.problem = err
+		case err != nil:
+			return err
+		}
+		kept = append(kept, t)
+	}
+	r.tables = kept
+	r.wanted = nil
+	for _, t := range readingOrder(kept) {
+		if t.rows {
+			r.wanted = append(r.wanted, t)
+		}
+	}
+	return nil
+}
+
+// estimateRows asks for the server's estimates, which progress is measured against. Without them progress has no end in sight; that is no error.
+func (r *run) estimateRows(ctx context.Context, c *source.Conn) error {
+	byID := map[string]*table{}
+	var in []string
+	for _, t := range r.wanted {
+		if byID[t.id()] == nil && !slices.Contains(in, source.QuoteText(t.database)) {
+			in = append(in, source.QuoteText(t.database))
+		}
+		byID[t.id()] = t
+	}
+	if len(in) == 0 {
+		return nil
+	}
+	res, err := c.Query(ctx, "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ("+strings.Join(in, ", ")+")")
+	if err != nil {
+		return err
+	}
+	for _, row := range res.Rows {
+		if t := byID[row[0].Text+"."+row[1].Text]; t != nil {
+			t.estimate, _ = strconv.ParseUint(row[2].Text, 10, 64)
+		}
+	}
+	return nil
+}

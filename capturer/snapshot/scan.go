@@ -1,0 +1,216 @@
+package snapshot
+
+import (
+	"context"
+	"time"
+
+	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/row"
+	"github.com/rowmesh/rowmesh/services/source"
+)
+
+// progressEvery is how often a long scan is reported: often enough for a live view, rare next to hundreds of batches a second.
+const progressEvery = 500 * time.Millisecond
+
+// readRows scans the wanted tables one after another.
+func (r *run) readRows(ctx context.Context, c *cutSession) error {
+	if !r.Snapshot.Data {
+		return nil
+	}
+	choose, err := newChooser(r.Options)
+	if err != nil {
+		return err
+	}
+	var scans []*table
+	for _, t := range r.wanted {
+		if t.shape != nil && choose.readsRows(t.id()) {
+			scans = append(scans, t)
+		}
+	}
+	r.wanted = scans
+	if err := r.estimateRows(ctx, c.view); err != nil {
+		return err
+	}
+	for i, t := range scans {
+		s := &scan{run: r, table: t, first: i == 0, last: i == len(scans)-1}
+		if err := s.read(ctx, c.view); err != nil {
+			return err
+		}
+		r.done++
+		if err := r.progress(t, s.rows, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) progress(t *table, rows uint64, complete bool) error {
+	r.reported = time.Now()
+	return r.emit(progressMessage(&capturev1.SnapshotProgress{Table: t.id(), RowsDone: rows, RowsEstimated: t.estimate, TableComplete: complete,
+		Tables: uint32(len(r.wanted)), TablesDone: r.done}))
+}
+
+// scan is the reading of one table.
+type scan struct {
+	*run
+	table       *table
+	first, last bool // among the snapshot's tables, empty ones included
+	shape       *rowv1.Table
+	rows        uint64 // read so far
+
+	batch *rowv1.Batch
+	// lastRow is where the newest row starts in the payload. That row is not in a group yet: whether it is the table's last is known when the next
+	// one comes, or does not.
+	lastRow int
+	pending bool
+	begun   bool // a batch of this table was sent
+	marker  rowv1.Marker
+}
+
+func (s *scan) read(ctx context.Context, view *source.Conn) (err error) {
+	if s.shape, err = s.Version(s.table.shape); err != nil {
+		return err
+	}
+	if err := s.emit(&capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Schema{Schema: cloneTable(s.shape)}}); err != nil {
+		return err
+	}
+	if s.scanTime, err = now(ctx, view); err != nil {
+		return err
+	}
+	query, override := s.query()
+	rows, err := view.Stream(ctx, query)
+	if err != nil {
+		return scanError(s.table, err)
+	}
+	p, err := newPlan(s.shape, rows.Columns, override)
+	if err != nil {
+		rows.Close()
+		return scanError(s.table, err)
+	}
+	s.batch = s.newBatch(p)
+	for rows.Next() {
+		if err := s.add(p, rows.Raw()); err != nil {
+			rows.Close()
+			return err
+		}
+	}
+	if err := rows.Close(); err != nil {
+		return scanError(s.table, err)
+	}
+	return s.finish(p)
+}
+
+func (s *scan) add(p *plan, raw []byte) error {
+	if s.pending {
+		s.group(p, false)
+		if len(s.batch.Payload) >= s.MaxBatchBytes {
+			if err := s.flush(p, false); err != nil {
+				return err
+			}
+		}
+	}
+	s.lastRow = len(s.batch.Payload)
+	payload, err := p.appendRow(s.batch.Payload, raw)
+	if err != nil {
+		return errs.E(errs.KindOf(err), "snapshot of %s, row %d: %w", s.table.id(), s.rows+1, err)
+	}
+	s.batch.Payload, s.pending = payload, true
+	s.rows++
+	s.run.rows++
+	return nil
+}
+
+// group closes the pending row: into the group before it if they are marked alike, else into one of its own.
+func (s *scan) group(p *plan, last bool) {
+	b := s.batch
+	m := s.mark(last)
+	end := uint32(len(b.Payload))
+	s.pending = false
+	if n := len(b.GroupRows); n > 0 && s.marker == m {
+		b.GroupRows[n-1]++
+		b.GroupEnd[n-1] = end
+		return
+	}
+	s.marker = m
+	b.GroupSchema = append(b.GroupSchema, s.shape.SchemaId)
+	b.GroupOp = append(b.GroupOp, byte(row.Read))
+	b.GroupFlags = append(b.GroupFlags, p.flags)
+	b.GroupRows = append(b.GroupRows, 1)
+	b.GroupEnd = append(b.GroupEnd, end)
+	b.GroupPos = append(b.GroupPos, s.cut.Pos)
+	b.GroupEvent = append(b.GroupEvent, 0)
+	b.GroupFirstRow = append(b.GroupFirstRow, 0)
+	b.GroupTime = append(b.GroupTime, uint32(s.scanTime/1e6))
+	b.GroupTxn = append(b.GroupTxn, 0)
+	b.GroupMarker = append(b.GroupMarker, byte(m))
+}
+
+// mark places the pending row as Debezium does: the ends of the whole snapshot before the ends of a table, an end before a beginning.
+func (s *scan) mark(last bool) rowv1.Marker {
+	first := s.rows == 1
+	switch {
+	case last && s.last:
+		return rowv1.Marker_MARKER_LAST
+	case first && s.first:
+		return rowv1.Marker_MARKER_FIRST
+	case last:
+		return rowv1.Marker_MARKER_LAST_IN_DATA_COLLECTION
+	case first:
+		return rowv1.Marker_MARKER_FIRST_IN_DATA_COLLECTION
+	}
+	return rowv1.Marker_MARKER_TRUE
+}
+
+// newBatch starts a batch. The rows of a table are one transaction of no source, begun with the scan.
+func (s *scan) newBatch(p *plan) *rowv1.Batch {
+	return &rowv1.Batch{
+		File: s.cut.File, Snapshot: true,
+		TxnSid: []uint32{0}, TxnGno: []uint64{0}, TxnCommitUs: []uint64{s.scanTime}, TxnPos: []uint64{s.cut.Pos}, TxnThread: []uint32{0}, TxnServerId: []uint32{0},
+		Payload: make([]byte, 0, s.MaxBatchBytes+p.slack()),
+	}
+}
+
+func (s *scan) flush(p *plan, last bool) error {
+	b := s.batch
+	var flags byte
+	if !s.begun {
+		flags |= row.TxnBegins
+	}
+	if last {
+		flags |= row.TxnEnds
+	}
+	b.TxnFlags, b.Checkpoint = []byte{flags}, s.checkpoint(true)
+	s.begun, s.marker = true, rowv1.Marker_MARKER_UNSPECIFIED
+	if err := s.emit(&capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Batch{Batch: b}}); err != nil {
+		return err
+	}
+	s.batch = nil
+	if last {
+		return nil
+	}
+	s.batch = s.newBatch(p)
+	if time.Since(s.reported) < progressEvery {
+		return nil
+	}
+	return s.progress(s.table, s.rows, false)
+}
+
+func (s *scan) finish(p *plan) error {
+	if !s.pending {
+		return nil // an empty table
+	}
+	s.group(p, true)
+	return s.flush(p, true)
+}
+
+// now is the server's clock, in microseconds; whole seconds, as CURRENT_TIMESTAMP has them.
+func now(ctx context.Context, c *source.Conn) (uint64, error) {
+	res, err := c.Query(ctx, "SELECT CURRENT_TIMESTAMP")
+	if err != nil {
+		return 0, err
+	}
+	us, err := parseTimestamp([]byte(res.Rows[0][0].Text))
+	return uint64(us), err
+}
