@@ -18,6 +18,9 @@ const (
 	Publisher   Role = "publisher"
 )
 
+// DefaultCapacity is the capacity of members that name none.
+const DefaultCapacity = 100
+
 // Member is a running process part under its lease.
 type Member struct {
 	ID          MemberID
@@ -54,6 +57,8 @@ type Connector struct {
 	TaskRestart    map[uint32]uint64
 	// ModRevision is the store's revision of the record; 0 before it is stored.
 	ModRevision int64
+	// Unreadable says why the config cannot be read here (sealed with a key that this process lacks); then Config is empty.
+	Unreadable string
 }
 
 // Map returns the config as a map.
@@ -65,12 +70,18 @@ func (c *Connector) Map() map[string]string {
 	return m
 }
 
+// RestartOf returns a number that changes whenever a restart of the connector or of the task is asked for.
+func (c *Connector) RestartOf(task uint32) uint64 { return c.Restart + c.TaskRestart[task] }
+
 // Source is a server to read from and who reads it.
 type Source struct {
 	ID         SourceID
 	Connector  string // whose credentials are used
 	Owner      MemberID
-	Generation uint64
+	Generation uint64 // raised with each change of owner
+	// ConfigRevision is that of Connector; when it changes the owner reads the credentials again.
+	ConfigRevision uint64
+	ModRevision    int64 // the store's revision of the record; 0 before it is stored
 }
 
 // LaneID names a lane.
@@ -90,6 +101,9 @@ type Lane struct {
 	ConfigRevision uint64
 	Target         Target
 	Previous       *Layout
+	// Restart is what Connector.RestartOf said when the lane last followed it.
+	Restart     uint64
+	ModRevision int64 // the store's revision of the record; 0 before it is stored
 }
 
 // Layout is how tables were spread over lanes.
@@ -97,6 +111,20 @@ type Layout struct {
 	Count  uint32
 	Pins   map[string]uint32
 	Number uint64
+}
+
+// ConnectorLayout remembers how a connector's tables are spread; it outlives the connector, as the checkpoints in Kafka do.
+type ConnectorLayout struct {
+	Connector string
+	Current   Layout
+	Previous  *Layout
+	// Started: a lane of Current has had an owner, so that checkpoints under it may exist.
+	Started bool
+	// Settled: each lane of Current has run, so that the next layout may start from their checkpoints.
+	Settled bool
+	// Generation is the highest of any lane that was removed; lanes that come after start above it.
+	Generation  uint64
+	ModRevision int64 // the store's revision of the record; 0 before it is stored
 }
 
 // LaneState is what a lane is.
@@ -124,4 +152,11 @@ type LaneStatus struct {
 	Position     *rowv1.Position
 	NextTryMS    int64
 	SnapshotDone bool
+}
+
+// TableVersion is a table's shape from a place in the log on.
+type TableVersion struct {
+	Database, Table string
+	ValidFrom       *rowv1.Position
+	Shape           *rowv1.Table // nil: the table is gone
 }
