@@ -15,6 +15,10 @@ type Record struct {
 	KeyOff, KeyLen int32
 	// ValOff and ValLen place the value; ValLen None is a null value (a tombstone).
 	ValOff, ValLen int32
+	// Extra is what Producer.HeaderName returned, for one header in front of Headers whose value is the record's own; or None.
+	Extra int32
+	// ExtraOff and ExtraLen place its value.
+	ExtraOff, ExtraLen int32
 }
 
 // Size returns the bytes of key and value.
@@ -31,7 +35,7 @@ func (b *Batch) Reset() { b.Arena, b.Records = b.Arena[:0], b.Records[:0] }
 
 // Add appends a record with its key and value copied into the arena; nil is a null key or value.
 func (b *Batch) Add(topic, partition, headers int32, key, value []byte) {
-	r := Record{Topic: topic, Partition: partition, Headers: headers, KeyLen: None, ValLen: None}
+	r := Record{Topic: topic, Partition: partition, Headers: headers, KeyLen: None, ValLen: None, Extra: None}
 	if key != nil {
 		r.KeyOff, r.KeyLen = int32(len(b.Arena)), int32(len(key))
 		b.Arena = append(b.Arena, key...)
@@ -55,13 +59,14 @@ func view(arena []byte, off, n int32) []byte {
 }
 
 // check refuses records that point outside the arena or name unknown topics or header sets: C would read wild memory.
-func (b *Batch) check(topics, headers int) bool {
+func (b *Batch) check(topics, headers, names int) bool {
 	n := int64(len(b.Arena))
 	for i := range b.Records {
 		r := &b.Records[i]
-		if uint(r.Topic) >= uint(topics) || r.Headers >= int32(headers) || r.Partition < 0 ||
+		if uint(r.Topic) >= uint(topics) || r.Headers >= int32(headers) || r.Extra >= int32(names) || r.Partition < 0 ||
 			(r.KeyLen >= 0 && (r.KeyOff < 0 || int64(r.KeyOff)+int64(r.KeyLen) > n)) ||
-			(r.ValLen >= 0 && (r.ValOff < 0 || int64(r.ValOff)+int64(r.ValLen) > n)) {
+			(r.ValLen >= 0 && (r.ValOff < 0 || int64(r.ValOff)+int64(r.ValLen) > n)) ||
+			(r.Extra >= 0 && (r.ExtraOff < 0 || r.ExtraLen < 0 || int64(r.ExtraOff)+int64(r.ExtraLen) > n)) {
 			return false
 		}
 	}

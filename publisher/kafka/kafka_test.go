@@ -127,6 +127,7 @@ func TestProduceInTransactions(t *testing.T) {
 				t.Fatal(err)
 			}
 			hs := p.Headers([]Header{{"a", []byte("1")}, {"b", nil}, {"c", []byte{}}})
+			newKey := p.HeaderName("new")
 			if err := p.Fence(ctx); err != nil {
 				t.Fatal(err)
 			}
@@ -136,6 +137,12 @@ func TestProduceInTransactions(t *testing.T) {
 				b.Add(id, 1, None, fmt.Appendf(nil, "k%d", i), fmt.Appendf(nil, "v%d", i))
 				b.Add(id, 1, hs, []byte("h"), nil)
 				b.Add(id, 1, None, nil, []byte{})
+				for _, h := range []int32{None, hs} {
+					b.Add(id, 1, h, nil, []byte("x"))
+					r := &b.Records[len(b.Records)-1]
+					r.Extra, r.ExtraOff, r.ExtraLen = newKey, int32(len(b.Arena)), 2
+					b.Arena = append(b.Arena, "nk"...)
+				}
 				if err := p.Begin(); err != nil {
 					t.Fatal(err)
 				}
@@ -145,7 +152,7 @@ func TestProduceInTransactions(t *testing.T) {
 				if err := p.Commit(ctx); err != nil {
 					t.Fatal(err)
 				}
-				want = append(want, fmt.Sprintf("k%d=v%d", i, i), "h=null a:1 b:null c:", "null=")
+				want = append(want, fmt.Sprintf("k%d=v%d", i, i), "h=null a:1 b:null c:", "null=", "null=x new:nk", "null=x new:nk a:1 b:null c:")
 			}
 			if diff := cmp.Diff(want, read(t, name, "read_committed", 1, len(want))); diff != "" {
 				t.Error(diff)

@@ -27,6 +27,7 @@ type Producer struct {
 	topics []string
 	ids    map[string]int32
 	sets   [][]Header
+	names  []string
 
 	events sync.WaitGroup
 	closed chan struct{}
@@ -90,13 +91,22 @@ func (p *Producer) Headers(hs []Header) int32 {
 	return int32(len(p.sets) - 1)
 }
 
+// HeaderName returns the id of a header's name, for Record.Extra.
+func (p *Producer) HeaderName(name string) int32 {
+	if p.shim != nil {
+		p.shim.addName(name)
+	}
+	p.names = append(p.names, name)
+	return int32(len(p.names) - 1)
+}
+
 // Produce hands over all records of b, in order. It blocks while the queue is full, until ctx ends. An error of type *RecordError names the record that was
 // refused for its size: nothing from it on was taken, and the producer goes on.
 func (p *Producer) Produce(ctx context.Context, b *Batch) error { return p.ProduceFrom(ctx, b, 0) }
 
 // ProduceFrom is Produce for b.Records[from:].
 func (p *Producer) ProduceFrom(ctx context.Context, b *Batch, from int) error {
-	if !b.check(len(p.topics), len(p.sets)) {
+	if !b.check(len(p.topics), len(p.sets), len(p.names)) {
 		return errs.E(errs.Internal, "produce: a record points outside of its batch")
 	}
 	for {
@@ -134,6 +144,9 @@ func (p *Producer) produce(b *Batch, from int) (int, kafka.ErrorCode) {
 			TopicPartition: kafka.TopicPartition{Topic: &p.topics[r.Topic], Partition: r.Partition},
 			Key:            b.key(r),
 			Value:          b.value(r),
+		}
+		if r.Extra >= 0 {
+			m.Headers = append(m.Headers, kafka.Header{Key: p.names[r.Extra], Value: view(b.Arena, r.ExtraOff, r.ExtraLen)})
 		}
 		if r.Headers >= 0 {
 			for _, h := range p.sets[r.Headers] {

@@ -26,6 +26,7 @@ rd_kafka_topic_t *rd_kafka_topic_new(rd_kafka_t *rk, const char *topic, void *co
 void rd_kafka_topic_destroy(rd_kafka_topic_t *rkt);
 rd_kafka_headers_t *rd_kafka_headers_new(size_t initial_count);
 rd_kafka_headers_t *rd_kafka_headers_copy(const rd_kafka_headers_t *src);
+int rd_kafka_header_get_all(const rd_kafka_headers_t *hdrs, size_t idx, const char **namep, const void **valuep, size_t *sizep);
 void rd_kafka_headers_destroy(rd_kafka_headers_t *hdrs);
 int rd_kafka_header_add(rd_kafka_headers_t *hdrs, const char *name, ssize_t name_size, const void *value, ssize_t value_size);
 int rd_kafka_produce(rd_kafka_topic_t *rkt, int32_t partition, int msgflags, void *payload, size_t len, const void *key, size_t keylen, void *opaque);
@@ -37,11 +38,10 @@ int rd_kafka_flush(rd_kafka_t *rk, int timeout_ms);
 
 enum { V_RKT = 2, V_PARTITION = 3, V_VALUE = 4, V_KEY = 5, V_MSGFLAGS = 7, V_HEADERS = 10, F_COPY = 0x2 };
 
-struct rowmesh_record { int32_t topic, partition, headers, key_off, key_len, val_off, val_len; };
+struct rowmesh_record { int32_t topic, partition, headers, key_off, key_len, val_off, val_len, extra, extra_off, extra_len; };
 
 static int produce_with_headers(rd_kafka_t *rk, rd_kafka_topic_t *rkt, int32_t partition, void *val, size_t val_len, void *key, size_t key_len,
-                                const rd_kafka_headers_t *headers) {
-	rd_kafka_headers_t *h = rd_kafka_headers_copy(headers);
+                                rd_kafka_headers_t *h) {
 	rd_kafka_vu_t vu[6] = {{V_RKT}, {V_PARTITION}, {V_MSGFLAGS}, {V_VALUE}, {V_KEY}, {V_HEADERS}};
 	vu[0].u.rkt = rkt;
 	vu[1].u.i32 = partition;
@@ -60,8 +60,20 @@ static int produce_with_headers(rd_kafka_t *rk, rd_kafka_topic_t *rkt, int32_t p
 	return code;
 }
 
+// with_extra returns a new header set: one header, then those of a set that may be NULL.
+static rd_kafka_headers_t *with_extra(const char *name, const char *value, size_t len, const rd_kafka_headers_t *set) {
+	rd_kafka_headers_t *h = rd_kafka_headers_new(8);
+	rd_kafka_header_add(h, name, -1, value, (ssize_t)len);
+	const char *n;
+	const void *v;
+	size_t size;
+	for (size_t i = 0; set && !rd_kafka_header_get_all(set, i, &n, &v, &size); i++)
+		rd_kafka_header_add(h, n, -1, v, (ssize_t)size);
+	return h;
+}
+
 // rowmesh_produce hands over records until one is refused; it returns how many were taken, and why it stopped in *err.
-static int rowmesh_produce(rd_kafka_t *rk, void **topics, void **headers, const struct rowmesh_record *r, int n, char *arena, int *err) {
+static int rowmesh_produce(rd_kafka_t *rk, void **topics, void **headers, void **names, const struct rowmesh_record *r, int n, char *arena, int *err) {
 	static char empty; // a key or value of no bytes is not a null one
 	*err = 0;
 	for (int i = 0; i < n; i++, r++) {
@@ -70,8 +82,12 @@ static int rowmesh_produce(rd_kafka_t *rk, void **topics, void **headers, const 
 		size_t key_len = r->key_len < 0 ? 0 : (size_t)r->key_len, val_len = r->val_len < 0 ? 0 : (size_t)r->val_len;
 		rd_kafka_topic_t *rkt = topics[r->topic];
 		int code = 0;
-		if (r->headers >= 0)
-			code = produce_with_headers(rk, rkt, r->partition, val, val_len, key, key_len, headers[r->headers]);
+		rd_kafka_headers_t *set = r->headers < 0 ? NULL : headers[r->headers];
+		if (r->extra >= 0)
+			code = produce_with_headers(rk, rkt, r->partition, val, val_len, key, key_len,
+			                            with_extra(names[r->extra], arena + r->extra_off, (size_t)r->extra_len, set));
+		else if (set)
+			code = produce_with_headers(rk, rkt, r->partition, val, val_len, key, key_len, rd_kafka_headers_copy(set));
 		else if (rd_kafka_produce(rkt, r->partition, F_COPY, val, val_len, key, key_len, NULL) == -1)
 			code = rd_kafka_last_error();
 		if (code) {
@@ -98,6 +114,7 @@ type shim struct {
 	rk      *C.rd_kafka_t
 	topics  cTable
 	headers cTable
+	names   cTable
 }
 
 // newShim takes the librdkafka handle of confluent's producer, which has no accessor for it: a test pins the two field names to the version in go.mod, and
@@ -125,6 +142,8 @@ func (s *shim) addTopic(name string) error {
 	return nil
 }
 
+func (s *shim) addName(name string) { s.names.add(unsafe.Pointer(C.CString(name))) }
+
 func (s *shim) addHeaders(hs []Header) {
 	c := C.rd_kafka_headers_new(C.size_t(len(hs)))
 	for _, h := range hs {
@@ -150,7 +169,7 @@ func (s *shim) produce(b *Batch, from int) (int, kafka.ErrorCode) {
 		return 0, 0
 	}
 	var code C.int
-	done := C.rowmesh_produce(s.rk, s.topics.at, s.headers.at, (*C.struct_rowmesh_record)(unsafe.Pointer(&b.Records[from])), C.int(n),
+	done := C.rowmesh_produce(s.rk, s.topics.at, s.headers.at, s.names.at, (*C.struct_rowmesh_record)(unsafe.Pointer(&b.Records[from])), C.int(n),
 		(*C.char)(unsafe.Pointer(unsafe.SliceData(b.Arena))), &code)
 	return int(done), kafka.ErrorCode(code)
 }
@@ -167,6 +186,10 @@ func (s *shim) close() {
 	for i := range s.headers.n {
 		C.rd_kafka_headers_destroy((*C.rd_kafka_headers_t)(s.headers.get(i)))
 	}
+	for i := range s.names.n {
+		C.free(s.names.get(i))
+	}
+	s.names.free()
 	s.topics.free()
 	s.headers.free()
 }
