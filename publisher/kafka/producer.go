@@ -35,6 +35,7 @@ type Producer struct {
 	// trouble counts connection errors and request timeouts; see Commit.
 	trouble atomic.Uint64
 
+	broken   chan struct{} // closed with the first failure
 	mu       sync.Mutex
 	failures []error // of deliveries and fatal ones, at most maxFailures
 	failed   int     // all of them
@@ -55,7 +56,7 @@ func New(cfg Config) (*Producer, error) {
 	if err != nil {
 		return nil, errs.E(errs.Invalid, "Kafka client: %w; correct the property in the worker's Kafka settings or in producer.override.*", err)
 	}
-	p := &Producer{cfg: cfg, p: kp, ids: map[string]int32{}, closed: make(chan struct{})}
+	p := &Producer{cfg: cfg, p: kp, ids: map[string]int32{}, closed: make(chan struct{}), broken: make(chan struct{})}
 	if !cfg.Plain {
 		if p.shim, err = newShim(kp); err != nil {
 			cfg.Log.Warn("producing record by record", "error", err)
@@ -219,6 +220,9 @@ func (p *Producer) watchLogs(logs <-chan kafka.LogEvent) {
 func (p *Producer) fail(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.failed == 0 {
+		close(p.broken)
+	}
 	p.failed++
 	if len(p.failures) < maxFailures {
 		p.failures = append(p.failures, err)

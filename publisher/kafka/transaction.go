@@ -34,16 +34,22 @@ func (p *Producer) Commit(ctx context.Context) error {
 	}
 	before := p.trouble.Load()
 	if err := p.repeat(ctx, "commit", p.p.CommitTransaction); err != nil {
-		if f := p.failure(); f != nil {
-			return f
+		// If it failed because of a record, the report that names topic and partition is on its way: it passes through another thread.
+		select {
+		case <-p.broken:
+			return p.failure()
+		case <-time.After(reportGrace):
+			return err
 		}
-		return err
 	}
 	if p.trouble.Load() != before {
 		return errs.E(errs.Unavailable, "commit: %w", p.withLast(ErrUnclean))
 	}
 	return nil
 }
+
+// reportGrace is how long a failed commit waits for the reason; reports are polled every 100 ms at most.
+const reportGrace = 150 * time.Millisecond
 
 // Abort ends the transaction without its records. The producer must be closed afterwards.
 func (p *Producer) Abort(ctx context.Context) error {
