@@ -100,6 +100,9 @@ func widthOf(k rowv1.Kind) width {
 	return prefixed
 }
 
+// Prefixed says whether cells of a kind carry their length in front.
+func Prefixed(k rowv1.Kind) bool { return widthOf(k) == prefixed }
+
 // Layout splits the images of one table version.
 type Layout struct{ widths []width }
 
