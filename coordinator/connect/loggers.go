@@ -1,0 +1,142 @@
+package connect
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	rootLogger = "root"
+	// maxLoggers bounds how many names are remembered: names come from clients, and a process of ours has a dozen parts to log for.
+	maxLoggers = 1000
+)
+
+// levels maps the names of levels as clients of Kafka Connect know them.
+var levels = map[string]slog.Level{"TRACE": slog.LevelDebug - 4, "DEBUG": slog.LevelDebug, "INFO": slog.LevelInfo, "WARN": slog.LevelWarn,
+	"ERROR": slog.LevelError, "FATAL": slog.LevelError, "OFF": slog.LevelError + 100, "ALL": slog.LevelDebug - 8}
+
+// loggerLevel is a logger that was set.
+type loggerLevel struct {
+	level      string
+	modifiedMS int64 // 0: never
+}
+
+// loggers remembers the levels that were set. Names are hierarchic: setting one sets those below it.
+type loggers struct {
+	set func(string, slog.Level)
+	now func() time.Time
+
+	mu    sync.Mutex // guards known; set is called without it
+	known map[string]loggerLevel
+}
+
+func newLoggers(set func(string, slog.Level), now func() time.Time) *loggers {
+	return &loggers{set: set, now: now, known: map[string]loggerLevel{rootLogger: {level: "INFO"}}}
+}
+
+// change sets a logger and those below it, and returns the names whose level changed, sorted. ok is false if there are too many names.
+func (l *loggers) change(name, level string) (changed []string, ok bool) {
+	l.mu.Lock()
+	if _, have := l.known[name]; !have {
+		if len(l.known) >= maxLoggers {
+			l.mu.Unlock()
+			return nil, false
+		}
+		// A new logger has so far had the level of the nearest one above it.
+		l.known[name] = loggerLevel{level: l.inherited(name)}
+	}
+	changed = []string{}
+	for n, have := range l.known {
+		if below(n, name) && have.level != level {
+			l.known[n] = loggerLevel{level, l.now().UnixMilli()}
+			changed = append(changed, n)
+		}
+	}
+	l.mu.Unlock()
+	slices.Sort(changed)
+	if l.set != nil {
+		for _, n := range changed {
+			l.set(n, levels[level])
+		}
+	}
+	return changed, true
+}
+
+func (l *loggers) inherited(name string) string {
+	for name != "" {
+		name = name[:max(strings.LastIndexByte(name, '.'), 0)]
+		if have, ok := l.known[name]; ok {
+			return have.level
+		}
+	}
+	return l.known[rootLogger].level
+}
+
+func below(name, above string) bool {
+	return name == above || above == rootLogger || strings.HasPrefix(name, above+".")
+}
+
+func (l loggerLevel) append(b []byte) []byte {
+	b = appendMember(appendText(append(b, '{'), "level", l.level), "last_modified")
+	if l.modifiedMS == 0 {
+		return append(b, "null}"...)
+	}
+	return append(fmt.Append(b, l.modifiedMS), '}')
+}
+
+func (h *Handler) allLoggers(*request) reply {
+	l := h.loggers
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	names := make([]string, 0, len(l.known))
+	for n := range l.known {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	b := []byte{'{'}
+	for _, n := range names {
+		b = l.known[n].append(appendMember(b, n))
+	}
+	return document(http.StatusOK, append(b, '}'))
+}
+
+func (h *Handler) getLogger(r *request) reply {
+	h.loggers.mu.Lock()
+	have, ok := h.loggers.known[r.names[0]]
+	h.loggers.mu.Unlock()
+	if !ok {
+		return failure(http.StatusNotFound, "Logger "+r.names[0]+" not found.")
+	}
+	return document(http.StatusOK, have.append(nil))
+}
+
+func (h *Handler) setLogger(r *request) reply {
+	body, refused := r.readJSON(`{"level": "DEBUG"} with Content-Type application/json`)
+	if refused != nil {
+		return *refused
+	}
+	level, given := settings(body.members).get("level")
+	switch {
+	case !given:
+		return failure(http.StatusBadRequest, "Desired 'level' parameter was not specified in request.")
+	case level == "":
+		return failure(http.StatusBadRequest, "Illegal null or empty Level name.")
+	}
+	upper := strings.ToUpper(level)
+	if _, ok := levels[upper]; !ok {
+		return failure(http.StatusNotFound, "invalid log level '"+level+"'.")
+	}
+	changed, ok := h.loggers.change(r.names[0], upper)
+	if !ok {
+		return failure(http.StatusBadRequest, fmt.Sprintf("%d loggers have levels of their own already; set one of them, or root", maxLoggers))
+	}
+	if strings.EqualFold(r.query.Get("scope"), "cluster") {
+		return empty(http.StatusNoContent)
+	}
+	return document(http.StatusOK, appendStrings(nil, changed))
+}

@@ -1,0 +1,203 @@
+package connect
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/rowmesh/rowmesh/services/config"
+	"github.com/rowmesh/rowmesh/services/registry"
+)
+
+const restarting = "RESTARTING"
+
+// appendStatus appends the status of a connector. Its member "connector" holds strings only: clients decode it into a map of strings. What Kafka Connect
+// has no place for is told in "warnings", which is absent where there is nothing to tell.
+func (h *Handler) appendStatus(b []byte, c Connector) []byte {
+	b = appendText(append(b, '{'), "name", c.Name)
+	b = appendState(append(appendMember(b, "connector"), '{'), c.State, c.WorkerID, c.Trace)
+	b = append(appendMember(append(b, '}'), "tasks"), '[')
+	for i, t := range c.Tasks {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendTask(b, t)
+	}
+	b = appendText(append(b, ']'), "type", "source")
+	if w := h.warnings(c); len(w) > 0 {
+		b = appendStrings(appendMember(b, "warnings"), w)
+	}
+	return append(b, '}')
+}
+
+// warnings are those that the config gives cause for, and those of the running connector.
+func (h *Handler) warnings(c Connector) []string {
+	_, cfg, _ := settingsOf(c.Config).split()
+	_, res := config.Parse(c.Name, cfg)
+	return append(res.Texts(), c.Warnings...)
+}
+
+func appendTask(b []byte, t Task) []byte {
+	b = fmt.Append(appendMember(append(b, '{'), "id"), t.ID)
+	return append(appendState(b, string(t.State), t.WorkerID, t.Trace), '}')
+}
+
+func appendState(b []byte, state, worker, trace string) []byte {
+	b = appendText(b, "state", state)
+	b = appendText(b, "worker_id", worker)
+	b = appendText(b, "version", config.DebeziumVersion)
+	if trace != "" {
+		b = appendText(b, "trace", trace)
+	}
+	return b
+}
+
+func (h *Handler) status(r *request) reply {
+	c, err := h.control.Get(r.Context(), r.names[0])
+	if err != nil {
+		return failed(err, "No status found for connector "+r.names[0])
+	}
+	return document(http.StatusOK, h.appendStatus(nil, c))
+}
+
+func (h *Handler) pause(r *request) reply {
+	return h.target(r, registry.Paused, http.StatusAccepted)
+}
+
+func (h *Handler) resume(r *request) reply {
+	return h.target(r, registry.Running, http.StatusAccepted)
+}
+
+func (h *Handler) stop(r *request) reply {
+	return h.target(r, registry.Stopped, http.StatusNoContent)
+}
+
+func (h *Handler) target(r *request, target registry.Target, status int) reply {
+	if err := h.control.SetTarget(r.Context(), r.names[0], target); err != nil {
+		return failed(err, "Unknown connector "+r.names[0])
+	}
+	h.cfg.Log.Info("connector target changed", "connector", r.names[0], "target", target)
+	return empty(status)
+}
+
+// restart answers with a status only if a flag is set, as Kafka Connect does; what is about to start again reads RESTARTING in it.
+func (h *Handler) restart(r *request) reply {
+	name, missing := r.names[0], "Unknown connector: "+r.names[0]
+	what := Restart{IncludeTasks: r.flag("includeTasks"), OnlyFailed: r.flag("onlyFailed")}
+	c, err := h.control.Get(r.Context(), name)
+	if err == nil {
+		err = h.control.Restart(r.Context(), name, what)
+	}
+	if err != nil {
+		return failed(err, missing)
+	}
+	h.cfg.Log.Info("connector restarted", "connector", name, "tasks", what.IncludeTasks, "onlyFailed", what.OnlyFailed)
+	if !what.IncludeTasks && !what.OnlyFailed {
+		return empty(http.StatusNoContent)
+	}
+	if !what.OnlyFailed || c.State == "FAILED" {
+		c.State = restarting
+	}
+	c.Tasks = append([]Task(nil), c.Tasks...)
+	for i, t := range c.Tasks {
+		if what.IncludeTasks && (!what.OnlyFailed || t.State == registry.LaneFailed) {
+			c.Tasks[i].State = restarting
+		}
+	}
+	return document(http.StatusAccepted, h.appendStatus(nil, c))
+}
+
+// flag reads a query flag: "true" in any case is true, all else is false.
+func (r *request) flag(name string) bool { return strings.EqualFold(r.query.Get(name), "true") }
+
+func (h *Handler) tasks(r *request) reply {
+	c, err := h.control.Get(r.Context(), r.names[0])
+	if err != nil {
+		return failed(err, notFound(r.names[0]))
+	}
+	s := settingsOf(c.Config)
+	class, _ := s.get("connector.class")
+	flavor, _ := config.FlavorOf(class)
+	s = set(s, member{"task.class", value{kind: 's', text: config.ClassOf(flavor) + "Task"}})
+	b := []byte{'['}
+	for i, t := range c.Tasks {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendTaskID(appendMember(append(b, '{'), "id"), c.Name, t.ID)
+		b = append(s.append(appendMember(b, "config")), '}')
+	}
+	return document(http.StatusOK, append(b, ']'))
+}
+
+// task returns the number of the task in the path. Kafka Connect answers a text that is no integer as a path that does not exist.
+func (r *request) task() (int64, *reply) {
+	n, err := strconv.ParseInt(r.names[1], 10, 32)
+	if err != nil {
+		a := failure(http.StatusNotFound, "HTTP 404 Not Found")
+		return 0, &a
+	}
+	return n, nil
+}
+
+func (h *Handler) taskStatus(r *request) reply {
+	n, refused := r.task()
+	if refused != nil {
+		return *refused
+	}
+	missing := fmt.Sprintf("No status found for task %s-%d", r.names[0], n)
+	c, err := h.control.Get(r.Context(), r.names[0])
+	if err != nil {
+		return failed(err, missing)
+	}
+	for _, t := range c.Tasks {
+		if int64(t.ID) == n {
+			return document(http.StatusOK, appendTask(nil, t))
+		}
+	}
+	return failure(http.StatusNotFound, missing)
+}
+
+func (h *Handler) restartTask(r *request) reply {
+	n, refused := r.task()
+	if refused != nil {
+		return *refused
+	}
+	name := r.names[0]
+	c, err := h.control.Get(r.Context(), name)
+	if err != nil {
+		return failed(err, "Unknown connector: "+name)
+	}
+	for _, t := range c.Tasks {
+		if int64(t.ID) != n {
+			continue
+		}
+		if err := h.control.Restart(r.Context(), name, Restart{Task: &t.ID}); err != nil {
+			return failed(err, "Unknown connector: "+name)
+		}
+		h.cfg.Log.Info("task restarted", "connector", name, "task", n)
+		return empty(http.StatusNoContent)
+	}
+	return failure(http.StatusNotFound, fmt.Sprintf("Unknown task: %s-%d", name, n))
+}
+
+// topics answers for a connector that does not exist too, as Kafka Connect does.
+func (h *Handler) topics(r *request) reply {
+	name := r.names[0]
+	c, err := h.control.Get(r.Context(), name)
+	if a := failed(err, ""); err != nil && a.status != http.StatusNotFound {
+		return a
+	}
+	b := append(appendMember([]byte{'{'}, name), '{')
+	b = appendStrings(appendMember(b, "topics"), c.Topics)
+	return document(http.StatusOK, append(b, "}}"...))
+}
+
+func (h *Handler) resetTopics(r *request) reply {
+	err := h.control.ResetTopics(r.Context(), r.names[0])
+	if a := failed(err, ""); err != nil && a.status != http.StatusNotFound {
+		return a
+	}
+	return empty(http.StatusAccepted)
+}
