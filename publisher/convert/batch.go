@@ -1,0 +1,332 @@
+package convert
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/row"
+)
+
+// Batch converts all rows of a batch and appends their records to out. The batch is only read, and not kept.
+//
+// Errors: a batch that contradicts itself or uses an unknown schema id is errs.Corrupt. A row that cannot be converted is a *RowError (errs.Invalid),
+// unless the encoder tolerates such rows; out then holds the records of the rows before it and nothing of the row itself.
+func (e *Encoder) Batch(b *rowv1.Batch, out *Output) error {
+	n := len(b.GroupSchema)
+	if len(b.GroupOp) != n || len(b.GroupRows) != n || len(b.GroupEnd) != n {
+		return errs.E(errs.Corrupt, "batch %d at %s: %d schemas, %d operations, %d row counts, %d ends", b.Seq, b.File, n, len(b.GroupOp),
+			len(b.GroupRows), len(b.GroupEnd))
+	}
+	now := e.opts.Now()
+	start := uint64(0)
+	for i := range n {
+		end := uint64(b.GroupEnd[i])
+		if end < start || end > uint64(len(b.Payload)) {
+			return errs.E(errs.Corrupt, "batch %d at %s: group %d ends at %d of %d bytes", b.Seq, b.File, i, end, len(b.Payload))
+		}
+		op := row.Op(b.GroupOp[i])
+		if op != row.Read && strings.IndexByte(e.cfg.SkippedOperations, byte(op)) >= 0 {
+			start = end
+			continue
+		}
+		p := e.plans[b.GroupSchema[i]]
+		if p == nil {
+			return errs.E(errs.Corrupt, "batch %d at %s: group %d has schema %d, which was not sent", b.Seq, b.File, i, b.GroupSchema[i])
+		}
+		g := &e.group
+		g.index, g.plan, g.op, g.flags, g.trim = i, p, op, at(b.GroupFlags, i), op == row.Read
+		if err := e.groupRows(b, b.Payload[start:end], now, out); err != nil {
+			return err
+		}
+		start = end
+	}
+	return nil
+}
+
+// groupRows converts the rows of e.group, whose images are payload.
+func (e *Encoder) groupRows(b *rowv1.Batch, payload []byte, now int64, out *Output) error {
+	g := &e.group
+	marker := rowv1.Marker(at(b.GroupMarker, g.index))
+	rows := int(b.GroupRows[g.index])
+	g.marker = markerOf(marker, 0, rows)
+	g.render(e, b, now)
+	if g.op == row.Truncate {
+		e.truncate(out)
+		return nil
+	}
+	for i := range rows {
+		if m := markerOf(marker, i, rows); m != g.marker {
+			g.marker = m
+			g.render(e, b, now)
+		}
+		var err error
+		if payload, err = e.split(payload); err != nil {
+			return errs.E(errs.Corrupt, "batch %d at %s:%d: row %d of %s.%s: %w", b.Seq, b.File, g.pos, i, g.plan.table.Database,
+				g.plan.table.Table, err)
+		}
+		arena, records := len(out.Arena), len(out.Records)
+		if err := e.row(uint32(i), out); err != nil {
+			out.Arena, out.Records = out.Arena[:arena], out.Records[:records]
+			failure := e.rowError(i, err)
+			if !e.opts.Tolerate {
+				return failure
+			}
+			out.Failed = append(out.Failed, failure)
+		}
+	}
+	if len(payload) != 0 {
+		return errs.E(errs.Corrupt, "batch %d at %s:%d: %d bytes behind the %d rows of group %d", b.Seq, b.File, g.pos, len(payload), rows, g.index)
+	}
+	return nil
+}
+
+// split splits the images of the next row into e.cells, before in 0 and after in 1, and returns what follows.
+func (e *Encoder) split(payload []byte) ([]byte, error) {
+	g := &e.group
+	var err error
+	if g.op == row.Update || g.op == row.Delete {
+		if payload, err = g.plan.layout.Split(e.cells[0], payload, g.flags&row.PartialBefore != 0); err != nil {
+			return nil, err
+		}
+	}
+	if g.op != row.Delete {
+		if payload, err = g.plan.layout.Split(e.cells[1], payload, g.flags&row.PartialAfter != 0); err != nil {
+			return nil, err
+		}
+	}
+	return payload, nil
+}
+
+// row converts the row in e.cells.
+func (e *Encoder) row(i uint32, out *Output) error {
+	g := &e.group
+	r := Record{Topic: g.plan.topic, Key: null, Partition: -1, Context: e.cfg.ExtendedHeaders, ExtraValue: null, Group: int32(g.index), Row: i}
+	number := g.first + i
+	if g.op == row.Read {
+		number = 0 // rows of snapshots are not in the log
+	}
+	switch g.op {
+	case row.Create, row.Read:
+		return e.insert(r, number, out)
+	case row.Delete:
+		return e.delete(r, number, out)
+	case row.Update:
+		if g.flags&row.PartialAfter != 0 {
+			e.complete()
+		}
+		if e.cfg.SkipUnchanged && e.unchanged() {
+			return nil
+		}
+		if e.keyChanged() {
+			return e.rekey(r, number, out)
+		}
+		return e.update(r, number, out)
+	}
+	return fmt.Errorf("unknown operation %q", byte(g.op))
+}
+
+// complete gives the after image what it leaves out: those columns did not change, so the before image has their values if any has.
+func (e *Encoder) complete() {
+	for i := range e.group.plan.table.Columns {
+		if !e.cells[1][i].Present {
+			e.cells[1][i] = e.cells[0][i]
+		}
+	}
+}
+
+func sameCell(a, b *row.Cell) bool {
+	return a.Present == b.Present && a.Null == b.Null && bytes.Equal(a.Data, b.Data)
+}
+
+func (e *Encoder) unchanged() bool {
+	for i := range e.group.plan.value {
+		n := e.group.plan.value[i].index
+		if !sameCell(&e.cells[0][n], &e.cells[1][n]) {
+			return false
+		}
+	}
+	return true
+}
+
+// keyChanged reports whether the message key differs between the images.
+func (e *Encoder) keyChanged() bool {
+	for i := range e.group.plan.key {
+		n := e.group.plan.key[i].index
+		if e.cells[0][n].Present && !sameCell(&e.cells[0][n], &e.cells[1][n]) {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *Encoder) insert(r Record, number uint32, out *Output) error {
+	if err := e.appendKey(&r, e.cells[1], out); err != nil {
+		return err
+	}
+	start := len(out.Arena)
+	out.Arena = append(append(out.Arena, e.group.plan.valueHead...), `{"before":null,"after":`...)
+	if err := e.appendImage(e.cells[1], e.group.flags&row.PartialAfter != 0, out); err != nil {
+		return err
+	}
+	e.finish(&r, start, number, e.group.op, out)
+	return nil
+}
+
+func (e *Encoder) delete(r Record, number uint32, out *Output) error {
+	if err := e.appendKey(&r, e.cells[0], out); err != nil {
+		return err
+	}
+	if err := e.appendDeleted(&r, number, out); err != nil {
+		return err
+	}
+	if e.cfg.TombstonesOnDelete {
+		e.tombstone(r, out)
+	}
+	return nil
+}
+
+// appendDeleted appends the envelope of a delete.
+func (e *Encoder) appendDeleted(r *Record, number uint32, out *Output) error {
+	start := len(out.Arena)
+	out.Arena = append(append(out.Arena, e.group.plan.valueHead...), `{"before":`...)
+	if err := e.appendImage(e.cells[0], false, out); err != nil {
+		return err
+	}
+	out.Arena = append(out.Arena, `,"after":null`...)
+	e.finish(r, start, number, row.Delete, out)
+	return nil
+}
+
+func (e *Encoder) tombstone(r Record, out *Output) {
+	r.Value = null
+	out.Records = append(out.Records, r)
+}
+
+func (e *Encoder) update(r Record, number uint32, out *Output) error {
+	if err := e.appendKey(&r, e.cells[1], out); err != nil {
+		return err
+	}
+	start := len(out.Arena)
+	out.Arena = append(append(out.Arena, e.group.plan.valueHead...), `{"before":`...)
+	if e.group.flags&row.PartialBefore != 0 && e.incomplete() {
+		out.Arena = append(out.Arena, `null,"after":`...)
+		if err := e.appendImage(e.cells[1], false, out); err != nil {
+			return err
+		}
+	} else if err := e.appendImages(out); err != nil {
+		return err
+	}
+	e.finish(&r, start, number, row.Update, out)
+	return nil
+}
+
+// incomplete reports whether the before image lacks a column of the value.
+func (e *Encoder) incomplete() bool {
+	for i := range e.group.plan.value {
+		if !e.cells[0][e.group.plan.value[i].index].Present {
+			return true
+		}
+	}
+	return false
+}
+
+// rekey writes an update of the message key: a delete and a tombstone under the old key, a create under the new one. Headers name the other key.
+func (e *Encoder) rekey(r Record, number uint32, out *Output) error {
+	g := &e.group
+	oldKey, newKey := r, r
+	for _, h := range []struct {
+		record *Record
+		extra  ExtraHeader
+		cells  []row.Cell
+	}{{&oldKey, NewKey, e.cells[1]}, {&newKey, OldKey, e.cells[0]}} {
+		start := len(out.Arena)
+		var err error
+		if out.Arena, err = appendHeaderStruct(out.Arena, g.plan.header, h.cells, g.trim); err != nil {
+			return err
+		}
+		h.record.Extra, h.record.ExtraValue = h.extra, out.since(start)
+	}
+	if err := e.delete(oldKey, number, out); err != nil {
+		return err
+	}
+	if err := e.appendKey(&newKey, e.cells[1], out); err != nil {
+		return err
+	}
+	start := len(out.Arena)
+	out.Arena = append(append(out.Arena, g.plan.valueHead...), `{"before":null,"after":`...)
+	if err := e.appendImage(e.cells[1], false, out); err != nil {
+		return err
+	}
+	e.finish(&newKey, start, number, row.Create, out)
+	return nil
+}
+
+// truncate writes the truncate of e.group's table: no key, no images.
+func (e *Encoder) truncate(out *Output) {
+	g := &e.group
+	start := len(out.Arena)
+	out.Arena = append(append(out.Arena, g.plan.valueHead...), `{"before":null,"after":null`...)
+	r := Record{Topic: g.plan.topic, Key: null, Partition: -1, Context: e.cfg.ExtendedHeaders, ExtraValue: null, Group: int32(g.index)}
+	e.finish(&r, start, g.first, row.Truncate, out)
+}
+
+// finish appends what follows the images and adds the record whose value began at start.
+func (e *Encoder) finish(r *Record, start int, number uint32, op row.Op, out *Output) {
+	g := &e.group
+	dst := append(out.Arena, g.head...)
+	dst = strconv.AppendUint(dst, uint64(number), 10)
+	dst = append(dst, g.middle...)
+	dst = append(dst, byte(op))
+	out.Arena = append(dst, g.tail...)
+	r.Value = out.since(start)
+	out.Records = append(out.Records, *r)
+}
+
+// appendKey appends the key of an image and hashes it. Tables without key have none.
+func (e *Encoder) appendKey(r *Record, cells []row.Cell, out *Output) error {
+	p := e.group.plan
+	if len(p.key) == 0 {
+		return nil
+	}
+	start := len(out.Arena)
+	dst := append(append(out.Arena, p.keyHead...), '{')
+	for i := range p.key {
+		f := &p.key[i]
+		dst = append(dst, f.open...)
+		var err error
+		switch cell := &cells[f.index]; {
+		case !cell.Present:
+			return columnError{f.source.Name, errors.New("the log does not hold this column of the key; set binlog_row_image=FULL")}
+		case cell.Null:
+			dst, err = appendNull(dst, f)
+		default:
+			dst, err = e.appendCell(dst, f, cell, out)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	out.Arena = append(append(dst, '}'), p.keyTail...)
+	r.Key = out.since(start)
+	r.Hash = Murmur2(out.Arena[start:])
+	return nil
+}
+
+// rowError gives a conversion error its place.
+func (e *Encoder) rowError(i int, err error) *RowError {
+	g := &e.group
+	out := &RowError{
+		Database: g.plan.table.Database, Table: g.plan.table.Table, File: g.file, Pos: g.pos, Row: g.first + uint32(i), GTID: string(g.gtid),
+		Group: g.index, Index: i, Err: err,
+	}
+	var c columnError
+	if errors.As(err, &c) {
+		out.Column, out.Err = c.column, c.err
+	}
+	return out
+}

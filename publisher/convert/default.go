@@ -1,0 +1,221 @@
+package convert
+
+import (
+	"encoding/hex"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/row"
+)
+
+// isCurrentTime reports whether a default is the server's clock, in any of its spellings.
+func isCurrentTime(expression string) bool {
+	name, _, _ := strings.Cut(strings.ToUpper(strings.TrimSpace(expression)), "(")
+	switch strings.TrimSpace(name) {
+	case "CURRENT_TIMESTAMP", "NOW", "LOCALTIME", "LOCALTIMESTAMP":
+		return true
+	}
+	return false
+}
+
+func temporal(k rowv1.Kind) bool {
+	return k == rowv1.Kind_KIND_DATE || k == rowv1.Kind_KIND_TIME || k == rowv1.Kind_KIND_DATETIME || k == rowv1.Kind_KIND_TIMESTAMP
+}
+
+// defaultJSON renders the default of a column for its schema; nil if it has none that can be said. NULL and expressions have none. The server's
+// clock is the epoch, except in nullable TIMESTAMP columns, where Debezium has none; such a default never replaces a NULL (c.nullStays).
+func (c *column) defaultJSON() []byte {
+	src := c.source
+	if !src.HasDefault || src.DefaultExpression == nil {
+		return nil
+	}
+	if temporal(src.Kind) && isCurrentTime(*src.DefaultExpression) {
+		if src.Nullable && src.Kind == rowv1.Kind_KIND_TIMESTAMP {
+			return nil
+		}
+		c.nullStays = true
+		return c.fallbackJSON()
+	}
+	cell, err := parseDefault(src, *src.DefaultExpression)
+	if err != nil {
+		return nil
+	}
+	if c.op == opUintWrapped {
+		// Debezium reads the text as a long, which stops at its maximum instead of wrapping as values do.
+		cell = row.AppendUint(nil, min((&row.Cell{Data: cell}).Uint(), math.MaxInt64))
+	}
+	text, err := c.appendValue(nil, &row.Cell{Data: cell, Present: true}, true)
+	if err == errNullDate && c.required {
+		return c.fallbackJSON()
+	}
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
+// fallbackJSON renders what a required column without default prints for a value it has not; nil if its type has no such value.
+func (c *column) fallbackJSON() []byte {
+	if c.op == opInstant {
+		return []byte(epochInstant)
+	}
+	if c.fallback == nil {
+		return nil
+	}
+	text, err := c.appendValue(nil, &row.Cell{Data: c.fallback, Present: true}, true)
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
+// parseDefault reads the text of a default into a cell of the column's kind.
+func parseDefault(c *rowv1.Column, text string) ([]byte, error) {
+	switch c.Kind {
+	case rowv1.Kind_KIND_INT, rowv1.Kind_KIND_UINT:
+		return parseIntegerDefault(c, text)
+	case rowv1.Kind_KIND_YEAR:
+		v, err := strconv.ParseUint(text, 10, 16)
+		if err == nil && len(text) <= 2 {
+			v = uint64(adjustYear(int(v)))
+		}
+		return row.AppendUint(nil, v), err
+	case rowv1.Kind_KIND_BIT:
+		v, err := parseBits(text)
+		return row.AppendUint(nil, v), err
+	case rowv1.Kind_KIND_FLOAT32:
+		f, err := strconv.ParseFloat(strings.TrimSpace(text), 32)
+		bits := math.Float32bits(float32(f))
+		return []byte{byte(bits), byte(bits >> 8), byte(bits >> 16), byte(bits >> 24)}, err
+	case rowv1.Kind_KIND_FLOAT64:
+		f, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+		return row.AppendDatetime(nil, math.Float64bits(f)), err // 8 bytes little endian, as DATETIME
+	case rowv1.Kind_KIND_DECIMAL:
+		scale := 0
+		if c.Scale != nil {
+			scale = int(*c.Scale)
+		}
+		return parseDecimal(text, scale)
+	case rowv1.Kind_KIND_STRING, rowv1.Kind_KIND_JSON:
+		return []byte(text), nil
+	case rowv1.Kind_KIND_BYTES:
+		return parseBinaryDefault(c, text), nil
+	case rowv1.Kind_KIND_ENUM, rowv1.Kind_KIND_SET:
+		return parseMembers(c, text)
+	case rowv1.Kind_KIND_UUID:
+		b, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
+		if err == nil && len(b) != 16 {
+			err = fmt.Errorf("a uuid of %d bytes", len(b))
+		}
+		return b, err
+	}
+	if temporal(c.Kind) {
+		return parseTemporal(c.Kind, text)
+	}
+	return nil, fmt.Errorf("%v columns have no literal defaults", c.Kind)
+}
+
+func parseIntegerDefault(c *rowv1.Column, text string) ([]byte, error) {
+	text = strings.TrimPrefix(strings.TrimSpace(text), "+")
+	switch strings.ToUpper(text) {
+	case "TRUE":
+		text = "1"
+	case "FALSE":
+		text = "0"
+	}
+	if c.Kind == rowv1.Kind_KIND_UINT {
+		v, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			f, ferr := strconv.ParseFloat(text, 64)
+			if ferr != nil || f < 0 || f > math.MaxUint64 {
+				return nil, err
+			}
+			v = uint64(math.Round(f))
+		}
+		return row.AppendUint(nil, v), nil
+	}
+	v, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		f, ferr := strconv.ParseFloat(text, 64)
+		if ferr != nil || math.Abs(f) > math.MaxInt64 {
+			return nil, err
+		}
+		v = int64(math.Round(f))
+	}
+	return row.AppendInt(nil, v), nil
+}
+
+// parseBits reads b'101', 0b101, x'05', 0x05, bare binary digits (the inside of b”), or a decimal number.
+func parseBits(text string) (uint64, error) {
+	text = strings.ToLower(strings.TrimSpace(text))
+	body := strings.TrimRight(strings.TrimLeft(text, "bx'"), "'")
+	switch {
+	case strings.HasPrefix(text, "0x"):
+		return strconv.ParseUint(text[2:], 16, 64)
+	case strings.HasPrefix(text, "0b"):
+		return strconv.ParseUint(text[2:], 2, 64)
+	case strings.HasPrefix(text, "x'"):
+		return strconv.ParseUint(body, 16, 64)
+	case strings.HasPrefix(text, "b'"):
+		return strconv.ParseUint(body, 2, 64)
+	case text == "true":
+		return 1, nil
+	case text == "false":
+		return 0, nil
+	case strings.Trim(text, "01") == "":
+		return strconv.ParseUint(text, 2, 64)
+	}
+	return strconv.ParseUint(text, 10, 64)
+}
+
+// parseBinaryDefault reads 0x... and x'...' as bytes, other text as itself; BINARY(n) is padded as its cells are.
+func parseBinaryDefault(c *rowv1.Column, text string) []byte {
+	b := []byte(text)
+	digits, found := strings.CutPrefix(strings.ToLower(text), "0x")
+	if !found && strings.HasPrefix(strings.ToLower(text), "x'") {
+		digits, found = strings.CutSuffix(text[2:], "'")
+	}
+	if raw, err := hex.DecodeString(digits); found && err == nil {
+		b = raw
+	}
+	if c.TypeName == "BINARY" && c.Length != nil {
+		for len(b) < int(*c.Length) && len(b) < 255 { // BINARY(255) is the longest
+			b = append(b, 0)
+		}
+	}
+	return b
+}
+
+func parseMembers(c *rowv1.Column, text string) ([]byte, error) {
+	find := func(name string) (int, error) {
+		for i, m := range c.Members {
+			if m == name {
+				return i, nil
+			}
+		}
+		for i, m := range c.Members {
+			if strings.EqualFold(m, name) {
+				return i, nil
+			}
+		}
+		return 0, fmt.Errorf("no member %q", name)
+	}
+	if c.Kind == rowv1.Kind_KIND_ENUM {
+		i, err := find(text)
+		return row.AppendUint(nil, uint64(i)+1), err
+	}
+	mask := uint64(0)
+	if text != "" {
+		for name := range strings.SplitSeq(text, ",") {
+			i, err := find(name)
+			if err != nil {
+				return nil, err
+			}
+			mask |= 1 << i
+		}
+	}
+	return row.AppendUint(nil, mask), nil
+}

@@ -1,0 +1,36 @@
+// Package convert turns packed rows into the bytes that Debezium's connectors write through Kafka's JsonConverter: keys, envelopes, tombstones, key
+// changes, truncates, schema change events and heartbeats, with schemas or without.
+//
+// # Flow
+//
+//	AddTable(schema) ── compiles a plan per table version
+//	Batch(batch)     ── group: source block once ── row: row number and images ──> Output{Arena, Records}
+//	Ddl(statement)   ── schema change events, truncates ──────────────────────────> Output
+//
+// A plan holds all that does not depend on the row: escaped field names, the rendered schemas, what NULL prints per column. A group renders the
+// source block and the times once. What remains per row is splitting the image, the values, and the row number; nothing is allocated. All bytes of
+// a batch lie in one arena, key before value, and a record is offsets into it.
+//
+// # Whose spelling
+//
+// Debezium 3.6 is followed byte for byte, also where the snapshot and the log spell one value differently (fractions of TIMESTAMP). Values are the
+// database's: where Debezium writes something that the table does not hold, this package does not. The differences are:
+//
+//   - YEAR 0 is 0 (Debezium: 1900 or 2000). FLOAT has all its digits in snapshots too.
+//   - Members of ENUM and SET come as they are defined (Debezium escapes commas and backslashes in rows of the log, and loses emoji).
+//   - A NULL in a nullable column whose default is CURRENT_TIMESTAMP is null (Debezium: the default, 0). The schema keeps the default.
+//   - A date of year 0 is null in both phases (Debezium's snapshot moves 0000-01-01 to 2000-01-01).
+//   - Defaults have their text, not the escapes of the statement that defined them; binary defaults have all their bytes.
+//   - DATETIME outside of 1677..2262 is a conversion error in time.precision.mode=nanoseconds for both flavours (MariaDB's connector wraps).
+//
+// # Partial images
+//
+// Debezium refuses rows of binlog_row_image=MINIMAL and NOBLOB. Here: an absent column of an update's after image has the value of the before image.
+// An update whose before image is incomplete has before null, as Debezium writes it for sources that do not log it. An absent column of an insert
+// has the column's default, which is what the server stored. Elsewhere an absent column is the unavailable.value.placeholder where the type is
+// text or bytes, and null otherwise: null even in required fields, because any number would be a lie.
+//
+// # What it does not do
+//
+// No I/O, no clock of its own, no goroutine. An Encoder belongs to one goroutine. Partitions of records without a key are the caller's choice.
+package convert

@@ -1,0 +1,283 @@
+package convert
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/config"
+	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/row"
+)
+
+// Versions of Debezium whose events are written; source.version says them.
+const (
+	mysqlVersion   = "3.6.1.Final"
+	mariadbVersion = "3.5.0.Final"
+)
+
+// Options are what an encoder needs beside the connector's config.
+type Options struct {
+	// RunID is the context header of that name: one UUID per start of the connector.
+	RunID string
+	// TaskID is the context header of that name: the lane's number.
+	TaskID int
+	// Now returns the time in nanoseconds since the Unix epoch. It is asked once per batch.
+	Now func() int64
+	// Tolerate collects rows that cannot be converted in Output.Failed instead of stopping at the first (errors.tolerance=all).
+	Tolerate bool
+}
+
+// maxPlansPerTable bounds the versions of one table that are kept. Rows come in the order of the log, so a version is not used again once the next
+// one is; a few are kept for batches that are still on their way.
+const maxPlansPerTable = 4
+
+// Encoder converts the rows of one subscription. One goroutine uses it.
+type Encoder struct {
+	cfg       *config.Connector
+	opts      Options
+	connector string // "mysql" or "mariadb"
+	modes     columnModes
+
+	messageKeys []messageKey
+	columns     columnFilter
+
+	plans   map[uint32]*plan
+	byTable map[tableName][]uint32 // schema ids of each table, oldest first
+	topics  map[string]*Topic
+
+	context []Header
+	// sourceHead is the source block up to ts_ms.
+	sourceHead  []byte
+	schemaTopic *Topic
+	ddlKey      surround
+	ddlValue    surround
+	heartbeat   heartbeat
+
+	// Scratch of Batch.
+	cells [2][]row.Cell
+	ends  []int
+	group group
+}
+
+type tableName struct{ database, table string }
+
+type messageKey struct {
+	table   *regexp.Regexp
+	columns []string
+}
+
+// surround is what stands before and after a payload.
+type surround struct{ head, tail []byte }
+
+func surroundBy(schema string, enabled bool) surround {
+	if !enabled {
+		return surround{}
+	}
+	return surround{[]byte(`{"schema":` + schema + `,"payload":`), []byte("}")}
+}
+
+// New makes an encoder. Errors are of kind Invalid and name the option: a regular expression that does not compile, or a converter or topic naming
+// strategy that is not supported.
+func New(cfg *config.Connector, opts Options) (*Encoder, error) {
+	e := &Encoder{
+		cfg: cfg, opts: opts, connector: string(config.MySQL), modes: modesOf(cfg),
+		plans: map[uint32]*plan{}, byTable: map[tableName][]uint32{}, topics: map[string]*Topic{},
+	}
+	version := mysqlVersion
+	if cfg.Flavor == config.MariaDB {
+		e.connector, version = string(config.MariaDB), mariadbVersion
+	}
+	for option, c := range map[string]config.Converter{"key.converter": cfg.KeyConverter, "value.converter": cfg.ValueConverter} {
+		if c.Class != "" && c.Class != "json" {
+			return nil, errs.E(errs.Invalid, "%s: the converter %s is not supported; use org.apache.kafka.connect.json.JsonConverter", option, c.Class)
+		}
+	}
+	switch cfg.TopicStrategy {
+	case "", defaultStrategy, unicodeStrategy:
+	default:
+		return nil, errs.E(errs.Invalid, "topic.naming.strategy: %s is not supported; use %s or %s", cfg.TopicStrategy, defaultStrategy, unicodeStrategy)
+	}
+	if err := e.compileFilters(); err != nil {
+		return nil, err
+	}
+	e.sourceHead = appendString([]byte(`"source":{"version":`), version)
+	e.sourceHead = appendString(append(e.sourceHead, `,"connector":`...), e.connector)
+	e.sourceHead = appendString(append(e.sourceHead, `,"name":`...), cfg.TopicPrefix)
+	e.sourceHead = append(e.sourceHead, `,"ts_ms":`...)
+	if cfg.ExtendedHeaders {
+		e.context = []Header{
+			{"__debezium.context.connectorLogicalName", []byte(cfg.TopicPrefix)},
+			{"__debezium.context.taskId", []byte(strconv.Itoa(opts.TaskID))},
+			{"__debezium.context.connectorName", []byte(e.connector)},
+			{"__debezium.context.runId", []byte(opts.RunID)},
+		}
+	}
+	e.schemaTopic = e.topic(cfg.TopicPrefix, SchemaChangeTopic)
+	e.ddlKey = surroundBy(schemaChangeKey(e.connector), cfg.KeyConverter.Schemas)
+	e.ddlValue = surroundBy(schemaChangeValue(e.connector), cfg.ValueConverter.Schemas)
+	e.heartbeat.init(e)
+	return e, nil
+}
+
+func (e *Encoder) compileFilters() error {
+	for _, k := range e.cfg.MessageKeyColumns {
+		re, err := anchored("message.key.columns", k.Table)
+		if err != nil {
+			return err
+		}
+		e.messageKeys = append(e.messageKeys, messageKey{re, k.Columns})
+	}
+	var err error
+	if e.columns.include, err = anchoredList("column.include.list", e.cfg.IncludeColumns); err != nil {
+		return err
+	}
+	e.columns.exclude, err = anchoredList("column.exclude.list", e.cfg.ExcludeColumns)
+	return err
+}
+
+// columnFilter is column.include.list and column.exclude.list.
+type columnFilter struct{ include, exclude []*regexp.Regexp }
+
+// selects reports whether a column (database.table.column) is part of values.
+func (f *columnFilter) selects(name string) bool {
+	matches := func(list []*regexp.Regexp) bool {
+		for _, re := range list {
+			if re.MatchString(name) {
+				return true
+			}
+		}
+		return false
+	}
+	if len(f.include) > 0 && !matches(f.include) {
+		return false
+	}
+	return !matches(f.exclude)
+}
+
+// anchored compiles a regular expression that must match the whole name, whatever the case.
+func anchored(option, expression string) (*regexp.Regexp, error) {
+	re, err := regexp.Compile(`(?i)^(?:` + strings.TrimSpace(expression) + `)$`)
+	if err != nil {
+		return nil, errs.E(errs.Invalid, "%s: %q is no regular expression: %w", option, expression, err)
+	}
+	return re, nil
+}
+
+func anchoredList(option string, expressions []string) ([]*regexp.Regexp, error) {
+	var out []*regexp.Regexp
+	for _, x := range expressions {
+		re, err := anchored(option, x)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, re)
+	}
+	return out, nil
+}
+
+// ContextHeaders are the headers of records whose Context is set; read-only.
+func (e *Encoder) ContextHeaders() []Header { return e.context }
+
+// Headers appends the headers of a record to dst in their order. Values are views into the arena and the encoder.
+func (e *Encoder) Headers(dst []Header, o *Output, r *Record) []Header {
+	switch r.Extra {
+	case NewKey:
+		dst = append(dst, Header{newKeyHeader, o.Bytes(r.ExtraValue)})
+	case OldKey:
+		dst = append(dst, Header{oldKeyHeader, o.Bytes(r.ExtraValue)})
+	}
+	if r.Context {
+		dst = append(dst, e.context...)
+	}
+	return dst
+}
+
+// AddTable makes a table version known under its schema id; t is kept and must not change. An id that is known is replaced.
+func (e *Encoder) AddTable(t *rowv1.Table) error {
+	p, err := e.compile(t)
+	if err != nil {
+		return errs.E(errs.Invalid, "%w", err)
+	}
+	e.forget(t.SchemaId)
+	e.plans[t.SchemaId] = p
+	name := tableName{t.Database, t.Table}
+	ids := append(e.byTable[name], t.SchemaId)
+	if len(ids) > maxPlansPerTable {
+		delete(e.plans, ids[0])
+		ids = append(ids[:0], ids[1:]...)
+	}
+	e.byTable[name] = ids
+	for i := range e.cells {
+		if n := len(t.Columns); n > len(e.cells[i]) {
+			e.cells[i] = make([]row.Cell, n)
+		}
+	}
+	return nil
+}
+
+// forget drops a schema id.
+func (e *Encoder) forget(id uint32) {
+	old, ok := e.plans[id]
+	if !ok {
+		return
+	}
+	delete(e.plans, id)
+	name := tableName{old.table.Database, old.table.Table}
+	var kept []uint32
+	for _, k := range e.byTable[name] {
+		if k != id {
+			kept = append(kept, k)
+		}
+	}
+	if len(kept) == 0 {
+		delete(e.byTable, name)
+		return
+	}
+	e.byTable[name] = kept
+}
+
+// latest returns the newest plan of a table.
+func (e *Encoder) latest(database, table string) *plan {
+	ids := e.byTable[tableName{database, table}]
+	if len(ids) == 0 {
+		return nil
+	}
+	return e.plans[ids[len(ids)-1]]
+}
+
+// topic returns the topic of a name.
+func (e *Encoder) topic(name string, kind TopicKind) *Topic {
+	name = sanitizeTopic(name, e.cfg.TopicStrategy == unicodeStrategy)
+	t := e.topics[name]
+	if t == nil {
+		t = &Topic{name, kind}
+		e.topics[name] = t
+	}
+	return t
+}
+
+// delimiter is topic.delimiter.
+func (e *Encoder) delimiter() string {
+	if e.cfg.TopicDelimiter == "" {
+		return "."
+	}
+	return e.cfg.TopicDelimiter
+}
+
+func (e *Encoder) dataTopic(database, table string) *Topic {
+	return e.topic(strings.Join([]string{e.cfg.TopicPrefix, database, table}, e.delimiter()), DataTopic)
+}
+
+// TopicOf returns the topic of a table, for creating topics ahead of rows.
+func (e *Encoder) TopicOf(database, table string) *Topic { return e.dataTopic(database, table) }
+
+// columnError names the column of a conversion error.
+type columnError struct {
+	column string
+	err    error
+}
+
+func (e columnError) Error() string { return fmt.Sprintf("%s: %v", e.column, e.err) }

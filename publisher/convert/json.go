@@ -1,0 +1,204 @@
+package convert
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"math"
+	"math/bits"
+	"strconv"
+	"unicode/utf8"
+)
+
+const hexUpper = "0123456789ABCDEF"
+
+// appendString appends s as a JSON string as Jackson writes it: only the quote, the backslash and controls below 0x20 are escaped, other text is
+// raw UTF-8, but characters beyond U+FFFF are two escaped surrogates. Bytes that are not UTF-8 become U+FFFD, as Java's decoder makes them.
+func appendString[T []byte | string](dst []byte, s T) []byte {
+	dst = append(dst, '"')
+	dst = appendEscaped(dst, s)
+	return append(dst, '"')
+}
+
+// appendEscaped is appendString without the quotes.
+func appendEscaped[T []byte | string](dst []byte, s T) []byte {
+	start := 0
+	for i := 0; i < len(s); {
+		i += plainPrefix(s[i:])
+		if i >= len(s) {
+			break
+		}
+		c := s[i]
+		if c < utf8.RuneSelf {
+			dst = append(dst, s[start:i]...)
+			dst = appendEscape(dst, c)
+			i++
+			start = i
+			continue
+		}
+		r, size := decodeRune(s[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			dst = append(dst, s[start:i]...)
+			dst = append(dst, "\uFFFD"...)
+			start = i + 1
+		case r > 0xFFFF:
+			dst = append(dst, s[start:i]...)
+			dst = appendSurrogates(dst, r)
+			start = i + size
+		}
+		i += size
+	}
+	return append(dst, s[start:]...)
+}
+
+func decodeRune[T []byte | string](s T) (rune, int) {
+	return utf8.DecodeRuneInString(string(s[:min(len(s), utf8.UTFMax)]))
+}
+
+// plainPrefix returns how many bytes at the start of s are ASCII and need no escape. It looks at eight at a time: a byte below 0x20 borrows into
+// its high bit when 0x20 is subtracted, and a byte equal to the quote or the backslash is zero after xor, which borrows when 1 is subtracted. A
+// borrow may run on into the next byte, so only the lowest flagged byte is exact, and that is the one that counts.
+func plainPrefix[T []byte | string](s T) int {
+	const (
+		ones = 0x0101010101010101
+		high = 0x8080808080808080
+	)
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		w := load64(s, i)
+		q := w ^ ones*'"'
+		b := w ^ ones*'\\'
+		if m := (w | (w - ones*0x20) | (q - ones) | (b - ones)) & high; m != 0 {
+			return i + bits.TrailingZeros64(m)/8
+		}
+	}
+	for ; i < len(s); i++ {
+		if c := s[i]; c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			return i
+		}
+	}
+	return i
+}
+
+func load64[T []byte | string](s T, i int) uint64 {
+	_ = s[i+7]
+	return uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+		uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+}
+
+func appendEscape(dst []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\b':
+		return append(dst, '\\', 'b')
+	case '\t':
+		return append(dst, '\\', 't')
+	case '\n':
+		return append(dst, '\\', 'n')
+	case '\f':
+		return append(dst, '\\', 'f')
+	case '\r':
+		return append(dst, '\\', 'r')
+	}
+	return append(dst, '\\', 'u', '0', '0', hexUpper[c>>4], hexUpper[c&15])
+}
+
+func appendSurrogates(dst []byte, r rune) []byte {
+	r -= 0x10000
+	for _, u := range [2]rune{0xD800 + r>>10, 0xDC00 + r&0x3FF} {
+		dst = append(dst, '\\', 'u', hexUpper[u>>12&15], hexUpper[u>>8&15], hexUpper[u>>4&15], hexUpper[u&15])
+	}
+	return dst
+}
+
+// appendFloat appends f as Java's Float.toString (bitSize 32) or Double.toString (64) spells it, which is what Jackson prints: plain for
+// 1e-3 <= |f| < 1e7, else d.dddEn, always with a digit after the point. The digits are the shortest that read back, as in JDK 19 and later.
+// NaN and the infinities are quoted.
+func appendFloat(dst []byte, f float64, bitSize int) []byte {
+	switch {
+	case math.IsNaN(f):
+		return append(dst, `"NaN"`...)
+	case math.IsInf(f, 1):
+		return append(dst, `"Infinity"`...)
+	case math.IsInf(f, -1):
+		return append(dst, `"-Infinity"`...)
+	}
+	abs := math.Abs(f)
+	if abs == 0 || abs >= 1e-3 && abs < 1e7 {
+		start := len(dst)
+		dst = strconv.AppendFloat(dst, f, 'f', -1, bitSize)
+		for _, c := range dst[start:] {
+			if c == '.' {
+				return dst
+			}
+		}
+		return append(dst, '.', '0')
+	}
+	var buf [32]byte
+	e := strconv.AppendFloat(buf[:0], f, 'e', -1, bitSize)
+	point, exp := false, 0
+	for i, c := range e {
+		if c == '.' {
+			point = true
+		}
+		if c == 'e' {
+			exp = i
+			break
+		}
+	}
+	dst = append(dst, e[:exp]...)
+	if !point {
+		dst = append(dst, '.', '0')
+	}
+	dst = append(dst, 'E')
+	if e[exp+1] == '-' {
+		dst = append(dst, '-')
+	}
+	digits := e[exp+2:]
+	for len(digits) > 1 && digits[0] == '0' {
+		digits = digits[1:]
+	}
+	return append(dst, digits...)
+}
+
+// appendBase64 appends b as a quoted base64 string with padding.
+func appendBase64(dst []byte, enc *base64.Encoding, b []byte) []byte {
+	dst = append(dst, '"')
+	dst = enc.AppendEncode(dst, b)
+	return append(dst, '"')
+}
+
+func appendHex(dst, b []byte) []byte {
+	const lower = "0123456789abcdef"
+	dst = append(dst, '"')
+	for _, c := range b {
+		dst = append(dst, lower[c>>4], lower[c&15])
+	}
+	return append(dst, '"')
+}
+
+// appendUUID appends 16 bytes in UUID text form.
+func appendUUID(dst, b []byte) []byte {
+	const lower = "0123456789abcdef"
+	dst = append(dst, '"')
+	for i, c := range b {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			dst = append(dst, '-')
+		}
+		dst = append(dst, lower[c>>4], lower[c&15])
+	}
+	return append(dst, '"')
+}
+
+// appendVector appends little-endian binary32 numbers as an array.
+func appendVector(dst, b []byte) []byte {
+	dst = append(dst, '[')
+	for i := 0; i+4 <= len(b); i += 4 {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendFloat(dst, float64(math.Float32frombits(binary.LittleEndian.Uint32(b[i:]))), 32)
+	}
+	return append(dst, ']')
+}

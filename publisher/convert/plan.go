@@ -1,0 +1,202 @@
+package convert
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/config"
+	"github.com/rowmesh/rowmesh/services/row"
+)
+
+// field is one column in one place: the key, the value, or a key in a header.
+type field struct {
+	column
+	index int    // of its cell
+	open  []byte // what stands in front of the value: comma, name, colon
+	def   []byte // default in the schema; nil if none
+	null  []byte // what NULL prints; nil if it must not be
+	// absent is what a column prints that the log left out; inserted is the same in rows that were inserted, where the server stored the default.
+	absent, inserted []byte
+}
+
+// plan is all that converting rows of one table version needs and that does not depend on the row.
+type plan struct {
+	table  *rowv1.Table
+	layout *row.Layout
+	topic  *Topic
+
+	key, value, header []field
+	// keyHead and keyTail surround the key's payload, valueHead and valueTail the envelope's: the schema and what closes it, or nothing.
+	keyHead, keyTail     []byte
+	valueHead, valueTail []byte
+	// sourceDB and sourceTable are constant parts of the source block.
+	sourceDB, sourceTable []byte
+}
+
+// fieldPlace is where fields go.
+type fieldPlace struct {
+	converter   config.Converter
+	header      bool
+	placeholder string
+}
+
+// compile makes the plan of a table version.
+func (e *Encoder) compile(t *rowv1.Table) (*plan, error) {
+	p := &plan{table: t, layout: row.NewLayout(t.Columns), topic: e.dataTopic(t.Database, t.Table)}
+	qualified := t.Database + "." + t.Table
+	keyColumns, err := e.keyColumns(t, qualified)
+	if err != nil {
+		return nil, err
+	}
+	var valueColumns []int
+	for i, c := range t.Columns {
+		if e.columns.selects(qualified + "." + c.Name) {
+			valueColumns = append(valueColumns, i)
+		}
+	}
+	value := fieldPlace{converter: e.cfg.ValueConverter, placeholder: e.cfg.UnavailableValue}
+	if p.value, err = e.compileFields(t, valueColumns, value); err != nil {
+		return nil, err
+	}
+	key := fieldPlace{converter: e.cfg.KeyConverter, placeholder: e.cfg.UnavailableValue}
+	if p.key, err = e.compileFields(t, keyColumns, key); err != nil {
+		return nil, err
+	}
+	key.header = true
+	if p.header, err = e.compileFields(t, keyColumns, key); err != nil {
+		return nil, err
+	}
+	e.renderSchemas(p)
+	p.sourceDB = append(appendString([]byte(`,"db":`), t.Database), `,"sequence":null,"ts_us":`...)
+	p.sourceTable = append(appendString([]byte(`,"table":`), t.Table), `,"server_id":`...)
+	return p, nil
+}
+
+// keyColumns returns the columns of the message key: those of message.key.columns in its order, else those of the table's key.
+func (e *Encoder) keyColumns(t *rowv1.Table, qualified string) ([]int, error) {
+	var out []int
+	for _, k := range e.messageKeys {
+		if !k.table.MatchString(qualified) {
+			continue
+		}
+		for _, name := range k.columns {
+			for i, c := range t.Columns {
+				if strings.EqualFold(c.Name, name) {
+					out = append(out, i)
+				}
+			}
+		}
+	}
+	if len(out) > 0 {
+		return out, nil
+	}
+	for _, i := range t.Key {
+		if int(i) >= len(t.Columns) {
+			return nil, fmt.Errorf("table %s: key column %d of %d columns", qualified, i, len(t.Columns))
+		}
+		out = append(out, int(i))
+	}
+	return out, nil
+}
+
+func (e *Encoder) compileFields(t *rowv1.Table, indexes []int, place fieldPlace) ([]field, error) {
+	fields := make([]field, len(indexes))
+	for n, i := range indexes {
+		c, err := compileColumn(t.Columns[i], &e.modes)
+		if err != nil {
+			return nil, fmt.Errorf("table %s.%s: %w", t.Database, t.Table, err)
+		}
+		f := &fields[n]
+		f.column, f.index = c, i
+		f.place(place)
+		open := `"`
+		if n > 0 {
+			open = `,"`
+		}
+		name := c.name
+		if place.header {
+			name = string(headerEscape(nil, e.modes.fieldNames.field(t.Columns[i].Name)))
+		}
+		f.open = []byte(open + name + `":`)
+	}
+	return fields, nil
+}
+
+// place settles what depends on the converter.
+func (f *field) place(p fieldPlace) {
+	if p.converter.DecimalText || p.header {
+		switch f.op {
+		case opDecimalBytes:
+			f.op = opDecimalNumber
+		case opUintDecimal:
+			f.op = opUint
+		}
+	}
+	f.def = f.defaultJSON()
+	switch {
+	case f.def != nil && (f.required || (p.converter.NullDefault || p.header) && !f.nullStays):
+		f.null = f.def
+	case !f.required || f.schema.optional:
+		f.null = []byte("null")
+	default:
+		f.null = f.fallbackJSON()
+	}
+	f.absent = []byte("null")
+	if f.standIn {
+		f.absent = f.placeholder(p.placeholder)
+	}
+	f.inserted = f.absent
+	switch {
+	case f.def != nil && !f.nullStays:
+		f.inserted = f.def
+	case !f.source.HasDefault && f.source.Nullable:
+		f.inserted = []byte("null")
+	}
+}
+
+// placeholder renders unavailable.value.placeholder in the column's type.
+func (f *field) placeholder(text string) []byte {
+	switch f.op {
+	case opBase64:
+		return appendBase64(nil, f.encoding, []byte(text))
+	case opHex:
+		return []byte(`"` + hex.EncodeToString([]byte(text)) + `"`)
+	}
+	return appendString(nil, text)
+}
+
+// renderSchemas renders the schemas of key and value, where the converters want them.
+func (e *Encoder) renderSchemas(p *plan) {
+	names := nameMode(e.cfg.SchemaNameMode)
+	name := func(part string) []byte { return appendString(nil, names.schema(p.topic.Name+"."+part)) }
+	if len(p.key) > 0 && e.cfg.KeyConverter.Schemas {
+		b := append([]byte(`{"schema":{"type":"struct","fields":[`), fieldSchemas(p.key)...)
+		b = append(append(b, `],"optional":false,"name":`...), name("Key")...)
+		p.keyHead = append(b, `},"payload":`...)
+		p.keyTail = []byte("}")
+	}
+	if !e.cfg.ValueConverter.Schemas {
+		return
+	}
+	row := append([]byte(`{"type":"struct","fields":[`), fieldSchemas(p.value)...)
+	row = append(append(row, `],"optional":true,"name":`...), name("Value")...)
+	b := append([]byte(`{"schema":{"type":"struct","fields":[`), row...)
+	b = append(append(append(b, `,"field":"before"},`...), row...), `,"field":"after"},`...)
+	b = append(append(append(b, sourceSchema(e.connector)...), ','), envelopeRest...)
+	b = append(append(b, `],"optional":false,"name":`...), name("Envelope")...)
+	p.valueHead = append(b, `,"version":2},"payload":`...)
+	p.valueTail = []byte("}")
+}
+
+func fieldSchemas(fields []field) []byte {
+	var b []byte
+	for i := range fields {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = fields[i].schema.append(b, fields[i].def, fields[i].name)
+	}
+	return b
+}
