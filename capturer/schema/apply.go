@@ -1,0 +1,182 @@
+package schema
+
+import (
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+)
+
+// Affects says quickly whether a statement may be one that shapes tables; false spares Apply. It never misses one. The default database does not matter.
+func (c *Catalog) Affects(_, sql string) bool {
+	// The first word decides. The tokenizer finds it behind comments, and in versioned ones (/*!40101 CREATE ...).
+	z := tokenizer{dialect: dialect{flavor: c.options.Flavor, version: c.options.Version}, sql: sql}
+	t := z.next()
+	for t.is(";") {
+		t = z.next()
+	}
+	for _, w := range []string{"CREATE", "ALTER", "DROP", "RENAME", "TRUNCATE", "SET"} {
+		if t.is(w) {
+			return true
+		}
+	}
+	return false
+}
+
+// edit is a catalog while a statement is applied to it: what it changes is on top, and goes into the catalog if all goes well.
+type edit struct {
+	*parser
+	catalog   *Catalog
+	defaultDB string
+	tables    map[tableID]*rowv1.Table // nil: gone
+	databases map[string]*database     // nil: gone
+	changes   []Change
+	// at is the token index at which the statement begins.
+	at int
+	// database and table name what the statement is about, for errors.
+	database, table string
+}
+
+// Apply moves the catalog over the statements in sql, which a session with defaultDB as its database ran. Statements that shape no table give no change.
+//
+// A statement about a table that is not understood gives an *UnknownError; the catalog is unchanged then, and the changes are nil.
+func (c *Catalog) Apply(defaultDB, sql string, o ApplyOptions) ([]Change, error) {
+	if !c.Affects(defaultDB, sql) {
+		return nil, nil
+	}
+	e := &edit{parser: newParser(dialect{c.options.Flavor, c.options.Version, o}, sql), catalog: c, defaultDB: defaultDB,
+		tables: map[tableID]*rowv1.Table{}, databases: map[string]*database{}}
+	for more := true; more; more = e.nextStatement() {
+		e.at, e.database, e.table = e.pos, defaultDB, ""
+		reason := e.statement()
+		if e.failed || reason != "" {
+			return nil, e.unknown(reason)
+		}
+	}
+	e.commit()
+	return e.changes, nil
+}
+
+// ParseCreate reads the text of SHOW CREATE TABLE. database is where it stands; its character set is only needed where the text names none, which
+// servers never leave out.
+func ParseCreate(o Options, database, sql string) (*rowv1.Table, error) {
+	c := NewCatalog(o)
+	changes, err := c.Apply(database, sql, ApplyOptions{})
+	if err != nil {
+		return nil, err
+	}
+	if len(changes) != 1 || changes[0].Type != CreateTable {
+		return nil, &UnknownError{Database: database, Statement: clip(sql, statementBytes), Near: clip(sql, nearBytes), Reason: "no CREATE TABLE"}
+	}
+	return changes[0].After, nil
+}
+
+func (e *edit) unknown(reason string) error {
+	near := e.near
+	if reason == "" {
+		reason = "not understood"
+	}
+	if near == "" {
+		e.pos = e.at
+		e.fail()
+		near = e.near
+	}
+	return &UnknownError{Database: e.database, Table: e.table, Statement: clip(e.sql, statementBytes), Near: near, Reason: reason}
+}
+
+// commit puts the edit into the catalog.
+func (e *edit) commit() {
+	for id, t := range e.tables {
+		if t == nil {
+			delete(e.catalog.tables, id)
+		} else {
+			e.catalog.tables[id] = t
+		}
+	}
+	for name, d := range e.databases {
+		if d == nil {
+			delete(e.catalog.databases, name)
+		} else {
+			e.catalog.databases[name] = *d
+		}
+	}
+}
+
+// lookup returns a table as it is by now, or nil.
+func (e *edit) lookup(id tableID) *rowv1.Table {
+	if t, ok := e.tables[id]; ok {
+		return t
+	}
+	return e.catalog.tables[id]
+}
+
+// base returns the default character set of a database as it is by now.
+func (e *edit) base(name string) charset {
+	if d, ok := e.databases[e.catalog.nameKey(name)]; ok && d != nil {
+		return d.charset
+	}
+	return e.catalog.baseCharset(name)
+}
+
+// put stores a version and notes the change.
+func (e *edit) put(ch Change) {
+	if ch.After != nil {
+		e.tables[e.catalog.id(ch.After.Database, ch.After.Table)] = ch.After
+	}
+	if ch.Statement == "" {
+		ch.Statement = e.textOf(e.at, e.limit)
+	}
+	e.changes = append(e.changes, ch)
+}
+
+// remove takes a table out and marks earlier changes of the same statement that made it.
+func (e *edit) remove(database, table string) {
+	id := e.catalog.id(database, table)
+	e.tables[id] = nil
+	for i := range e.changes {
+		if ch := &e.changes[i]; ch.After != nil && e.catalog.id(ch.Database, ch.Table) == id {
+			ch.Passing = true
+		}
+	}
+}
+
+// target takes the name of the table that the statement is about.
+func (e *edit) target() (database, table string) {
+	database, table = e.tableName(e.defaultDB)
+	database, table = e.catalog.storedName(database), e.catalog.storedName(table)
+	e.database, e.table = database, table
+	return database, table
+}
+
+// statement applies one statement. A reason says why it cannot; the parser's failure says where it does not understand.
+func (e *edit) statement() (reason string) {
+	if e.accept("SET", "STATEMENT") {
+		// MariaDB: SET STATEMENT variable=value, ... FOR statement.
+		for !e.atEnd() && !e.cur().is("FOR") {
+			if !e.skipParens() {
+				e.advance()
+			}
+		}
+		e.accept("FOR")
+	}
+	switch {
+	case e.accept("CREATE"):
+		return e.create()
+	case e.accept("ALTER"):
+		return e.alter()
+	case e.accept("DROP"):
+		return e.drop()
+	case e.accept("RENAME", "TABLE"), e.accept("RENAME", "TABLES"):
+		e.rename()
+	case e.accept("TRUNCATE"):
+		e.accept("TABLE")
+		database, table := e.target()
+		e.put(Change{Type: TruncateTable, Database: database, Table: table, After: e.lookup(e.catalog.id(database, table))})
+	default:
+		e.pass()
+	}
+	return ""
+}
+
+// pass leaves a statement, and all that follow it, alone: routines hold statements of their own.
+func (e *edit) pass() {
+	e.pos = len(e.tokens) - 1
+	e.limit = e.pos
+}

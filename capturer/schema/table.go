@@ -1,0 +1,198 @@
+package schema
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+)
+
+// table is a table while it is changed. A stored version (rowv1.Table) is never changed: it is opened, the copy is changed and sealed.
+type table struct {
+	database, name string
+	charset        charset
+	comment        *string
+	columns        []*rowv1.Column
+	indexes        []index
+	key            []string
+}
+
+// index is an index with the names of its columns.
+//
+// Invariant: columns names columns of the table, and is empty if functional.
+type index struct {
+	name                       string
+	columns                    []string
+	unique, functional, prefix bool
+}
+
+const primaryName = "PRIMARY"
+
+func (ix *index) primary() bool { return ix.name == primaryName }
+
+// open makes a changeable copy of a stored version.
+func open(v *rowv1.Table) *table {
+	t := &table{database: v.Database, name: v.Table, charset: charset{v.Charset, v.Collation}, comment: v.Comment}
+	for _, c := range v.Columns {
+		t.columns = append(t.columns, proto.CloneOf(c))
+	}
+	names := func(at []uint32) []string {
+		var out []string
+		for _, i := range at {
+			if int(i) < len(v.Columns) {
+				out = append(out, v.Columns[i].Name)
+			}
+		}
+		return out
+	}
+	for _, ix := range v.Indexes {
+		t.indexes = append(t.indexes, index{name: ix.Name, columns: names(ix.Columns), unique: ix.Unique, functional: ix.Functional, prefix: ix.Prefix})
+	}
+	t.key = names(v.Key)
+	return t
+}
+
+// seal makes a version to store.
+func (t *table) seal() *rowv1.Table {
+	v := &rowv1.Table{Database: t.database, Table: t.name, Columns: t.columns, Charset: t.charset.name, Collation: t.charset.collation, Comment: t.comment}
+	at := func(names []string) []uint32 {
+		var out []uint32
+		for _, n := range names {
+			out = append(out, uint32(t.columnIndex(n)))
+		}
+		return out
+	}
+	for i, c := range t.columns {
+		c.Position = uint32(i + 1)
+	}
+	for _, ix := range t.indexes {
+		v.Indexes = append(v.Indexes, &rowv1.Index{Name: ix.name, Columns: at(ix.columns), Unique: ix.unique, Functional: ix.functional, Prefix: ix.prefix})
+	}
+	v.Key = at(t.key)
+	return v
+}
+
+// columnIndex returns the place of a column, or -1.
+func (t *table) columnIndex(name string) int {
+	return slices.IndexFunc(t.columns, func(c *rowv1.Column) bool { return strings.EqualFold(c.Name, name) })
+}
+
+func (t *table) column(name string) *rowv1.Column {
+	if i := t.columnIndex(name); i >= 0 {
+		return t.columns[i]
+	}
+	return nil
+}
+
+func (t *table) index(name string) int {
+	return slices.IndexFunc(t.indexes, func(ix index) bool { return strings.EqualFold(ix.name, name) })
+}
+
+// addIndex adds an index. Names that no column has make it functional: then it is kept for its name only.
+func (t *table) addIndex(def *indexDef) {
+	ix := index{name: def.name, unique: def.unique, functional: def.functional, prefix: def.prefix}
+	for _, n := range def.columns {
+		c := t.column(n)
+		if c == nil {
+			ix.functional, ix.columns = true, nil
+			break
+		}
+		ix.columns = append(ix.columns, c.Name)
+	}
+	switch {
+	case def.primary:
+		ix.name = primaryName
+		if i := t.index(primaryName); i >= 0 {
+			t.indexes = slices.Delete(t.indexes, i, i+1)
+		}
+	case ix.name == "":
+		ix.name = t.freeIndexName(ix.columns)
+	case def.ifNotExists && t.index(ix.name) >= 0:
+		return
+	}
+	t.indexes = append(t.indexes, ix)
+}
+
+// freeIndexName makes the name that the server makes: that of the first column, with a number from 2 where it is taken.
+func (t *table) freeIndexName(columns []string) string {
+	base := "functional_index"
+	if len(columns) > 0 {
+		base = columns[0]
+	}
+	if t.index(base) < 0 && !strings.EqualFold(base, primaryName) {
+		return base
+	}
+	// The server tries up to 100.
+	for n := 2; ; n++ {
+		if name := fmt.Sprintf("%s_%d", base, n); t.index(name) < 0 {
+			return name
+		}
+	}
+}
+
+// addSystemPeriod adds the columns of WITH SYSTEM VERSIONING that the statement does not name, unless the table has them.
+func (t *table) addSystemPeriod() {
+	for _, c := range t.columns {
+		if c.Hidden {
+			return
+		}
+	}
+	for _, name := range []string{"row_start", "row_end"} {
+		t.columns = append(t.columns, &rowv1.Column{Name: name, Kind: rowv1.Kind_KIND_TIMESTAMP, TypeName: "TIMESTAMP", TypeExpression: "TIMESTAMP",
+			Length: ptr(uint32(6)), Computed: true, Invisible: true, Hidden: true})
+	}
+}
+
+// dropSystemPeriod takes them away again.
+func (t *table) dropSystemPeriod() {
+	t.columns = slices.DeleteFunc(t.columns, func(c *rowv1.Column) bool { return c.Hidden })
+}
+
+// finish computes what follows from columns and indexes: the columns of the primary key are NOT NULL, and the key is chosen.
+//
+// The key is the primary key, else the unique index that the server puts first among those without NULLs: in the order of their creation, those on
+// whole columns before those on prefixes. A table that had no primary key keeps its key (before, by the names of now) as long as the columns are there,
+// also when the index is dropped: consumers, and Debezium, go on with it.
+func (t *table) finish(before []string, hadPrimary bool) {
+	t.key = nil
+	if i := t.index(primaryName); i >= 0 {
+		for _, n := range t.indexes[i].columns {
+			c := t.column(n)
+			c.Nullable = false
+			c.HasDefault = c.HasDefault && c.DefaultExpression != nil
+		}
+		t.key = slices.Clone(t.indexes[i].columns)
+		return
+	}
+	if !hadPrimary && len(before) > 0 && t.allNotNull(before) {
+		t.key = before
+		return
+	}
+	var prefixed []string
+	for _, ix := range t.indexes {
+		if !ix.unique || ix.functional || !t.allNotNull(ix.columns) {
+			continue
+		}
+		if !ix.prefix {
+			t.key = slices.Clone(ix.columns)
+			return
+		}
+		if prefixed == nil {
+			prefixed = slices.Clone(ix.columns)
+		}
+	}
+	t.key = prefixed
+}
+
+// allNotNull says that all names are columns that hold no NULL.
+func (t *table) allNotNull(names []string) bool {
+	for _, n := range names {
+		if c := t.column(n); c == nil || c.Nullable {
+			return false
+		}
+	}
+	return true
+}
