@@ -202,7 +202,7 @@ func (p *Program) Start(ctx context.Context, o DatabaseOptions) (*Process, error
 		return nil, err
 	}
 	proc.Addr = fmt.Sprintf("127.0.0.1:%d", o.Port)
-	if err := proc.await(ctx, time.Minute, func(ctx context.Context) error { return p.users(ctx, socket) }); err != nil {
+	if err := proc.Await(ctx, time.Minute, func(ctx context.Context) error { return p.users(ctx, socket) }); err != nil {
 		proc.Kill()
 		return nil, err
 	}

@@ -232,7 +232,13 @@ func maven(ctx context.Context, dir string, args ...string) error {
 	return command(ctx, dir, "mvn", append([]string{"-B", "-q"}, args...)...)
 }
 
-// mavenJars copies an artifact list with all it needs into dir/lib. Each of artifacts is "group:name:version".
+// Jars fetches Maven artifacts, each "group:name:version", with all they need, as the cache's item name, and returns the folder that holds the jars.
+func (c *Cache) Jars(ctx context.Context, name, what string, artifacts ...string) (string, error) {
+	dir, err := c.item(ctx, name, what+" (Maven)", func(ctx context.Context, dir string) error { return mavenJars(ctx, dir, artifacts...) })
+	return filepath.Join(dir, "lib"), err
+}
+
+// mavenJars copies artifacts with all they need into dir/lib.
 func mavenJars(ctx context.Context, dir string, artifacts ...string) error {
 	var deps strings.Builder
 	for _, a := range artifacts {

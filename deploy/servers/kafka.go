@@ -30,14 +30,13 @@ func (c *Cache) Kafka(ctx context.Context) (*Broker, error) {
 	if _, err := exec.LookPath("java"); err != nil {
 		return nil, fmt.Errorf("java (a JRE, 17 or newer): %w", ErrMissing)
 	}
-	dir, err := c.item(ctx, "kafka-"+kafkaVersion, "Kafka "+kafkaVersion+" (Maven)", func(ctx context.Context, dir string) error {
-		log := "org.apache.logging.log4j:"
-		return mavenJars(ctx, dir, "org.apache.kafka:kafka_2.13:"+kafkaVersion, log+"log4j-slf4j-impl:"+log4jVersion, log+"log4j-core:"+log4jVersion, log+"log4j-api:"+log4jVersion)
-	})
+	log := "org.apache.logging.log4j:"
+	lib, err := c.Jars(ctx, "kafka-"+kafkaVersion, "Kafka "+kafkaVersion, "org.apache.kafka:kafka_2.13:"+kafkaVersion,
+		log+"log4j-slf4j-impl:"+log4jVersion, log+"log4j-core:"+log4jVersion, log+"log4j-api:"+log4jVersion)
 	if err != nil {
 		return nil, err
 	}
-	return &Broker{Name: "Kafka " + kafkaVersion + " (Maven)", jars: filepath.Join(dir, "lib", "*")}, nil
+	return &Broker{Name: "Kafka " + kafkaVersion + " (Maven)", jars: filepath.Join(lib, "*")}, nil
 }
 
 // BrokerOptions say how a broker is started.
@@ -101,7 +100,7 @@ func (b *Broker) Start(ctx context.Context, o BrokerOptions) (*Process, error) {
 		return nil, err
 	}
 	p.Addr = fmt.Sprintf("127.0.0.1:%d", o.Port)
-	if err := p.await(ctx, 90*time.Second, func(ctx context.Context) error { return answers(ctx, p.Addr) }); err != nil {
+	if err := p.Await(ctx, 90*time.Second, func(ctx context.Context) error { return answers(ctx, p.Addr) }); err != nil {
 		p.Kill()
 		return nil, err
 	}

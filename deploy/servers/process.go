@@ -92,8 +92,8 @@ func (p *Process) Stop() {
 	}
 }
 
-// await waits until ready returns nil. It fails early, with the end of the log, when the process ends.
-func (p *Process) await(ctx context.Context, limit time.Duration, ready func(context.Context) error) error {
+// Await waits until ready returns nil. It fails early, with the end of the log, when the process ends.
+func (p *Process) Await(ctx context.Context, limit time.Duration, ready func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {

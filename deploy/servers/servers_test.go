@@ -46,7 +46,7 @@ func TestProcessThatEndsWhileStartingShowsItsLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = p.await(t.Context(), 10*time.Second, func(context.Context) error { return errors.New("not yet") })
+	err = p.Await(t.Context(), 10*time.Second, func(context.Context) error { return errors.New("not yet") })
 	if err == nil || !strings.Contains(err.Error(), "bad option") {
 		t.Fatalf("got %v", err)
 	}
@@ -58,7 +58,7 @@ func TestStopKillsWhatDoesNotEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.await(t.Context(), 10*time.Second, func(context.Context) error {
+	if err := p.Await(t.Context(), 10*time.Second, func(context.Context) error {
 		if b, _ := os.ReadFile(p.LogFile); len(b) == 0 {
 			return errors.New("not yet")
 		}
