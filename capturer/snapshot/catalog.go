@@ -123,18 +123,13 @@ func listDatabases(ctx context.Context, c *source.Conn, tables []*table) ([]Data
 // readDefinitions reads and parses the definition of each table. A table that is gone by now is dropped from the snapshot; one that cannot be read
 // or understood keeps its problem.
 func (r *run) readDefinitions(ctx context.Context, c *cutSession) error {
-	databases := map[string]Database{}
-	for _, d := range c.databases {
-		databases[d.Name] = d
-	}
 	kept := r.tables[:0]
 	for _, t := range r.tables {
 		res, err := c.view.Query(ctx, "SHOW CREATE TABLE "+source.QuoteTable(t.database, t.name))
 		switch code := source.ErrorCode(err); {
 		case err == nil && len(res.Rows) == 1:
-			d := databases[t.database]
 			t.create = res.Rows[0][1].Text
-			t.shape, t.problem = r.Parse(Defaults{Info: r.info, Database: t.database, Charset: d.Charset, Collation: d.Collation}, t.create)
+			t.shape, t.problem = r.Parse(Defaults{Info: r.info, Database: t.database}, t.create)
 		case code == 1146:
 			continue // ER_NO_SUCH_TABLE: dropped since it was listed
 		case code != 0:

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/rowmesh/rowmesh/capturer/schema"
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/services/source"
@@ -32,7 +33,7 @@ type Options struct {
 	Snapshot *capturev1.SnapshotOptions
 	// MaxBatchBytes is where batches are cut. 0: 256 KiB.
 	MaxBatchBytes int
-	// Parse reads a SHOW CREATE TABLE text. An error stops that table only.
+	// Parse reads a SHOW CREATE TABLE text; nil: capturer/schema does. An error stops that table only.
 	Parse func(defaults Defaults, create string) (*rowv1.Table, error)
 	// Version returns a table as the subscription sees it, schema_id set and unwanted columns left out; the argument stays as it is. Called once
 	// for each table with wanted rows, in reading order. Columns keep their names.
@@ -43,10 +44,8 @@ type Options struct {
 
 // Defaults is what a CREATE TABLE statement leaves to its surroundings.
 type Defaults struct {
-	Info      source.Info
-	Database  string
-	Charset   string // of the database
-	Collation string
+	Info     source.Info
+	Database string
 }
 
 // Database is a database of the snapshot.
@@ -78,8 +77,16 @@ func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Parse == nil {
+		o.Parse = parseCreate
+	}
 	o.MaxBatchBytes = cmp.Or(o.MaxBatchBytes, defaultBatchBytes)
 	return o
+}
+
+func parseCreate(d Defaults, create string) (*rowv1.Table, error) {
+	return schema.ParseCreate(schema.Options{Flavor: d.Info.Flavor, Version: d.Info.Number(), LowerCaseNames: d.Info.LowerCaseNames, ServerCharset: d.Info.Charset,
+		ServerCollation: d.Info.Collation}, d.Database, create)
 }
 
 func (o Options) lockTimeout() time.Duration {

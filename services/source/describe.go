@@ -19,6 +19,7 @@ type Info struct {
 	Version    string // as the server says it: "9.7.4", "11.8.9-MariaDB-1"
 	Major      int
 	Minor      int
+	Patch      int
 	ServerUUID string // MySQL only
 	ServerID   uint32
 
@@ -68,7 +69,8 @@ func Describe(ctx context.Context, c *Conn) (Info, error) {
 	if info.Flavor == config.MariaDB {
 		info.ServerUUID, info.GTIDMode = "", "ON"
 	}
-	info.Major, info.Minor = versionNumbers(info.Version)
+	n := versionNumbers(info.Version)
+	info.Major, info.Minor, info.Patch = n[0], n[1], n[2]
 	id, _ := strconv.ParseUint(s["server_id"], 10, 32)
 	info.ServerID = uint32(id)
 	info.LowerCaseNames, _ = strconv.Atoi(s["lower_case_table_names"])
@@ -78,12 +80,20 @@ func Describe(ctx context.Context, c *Conn) (Info, error) {
 
 func isOn(v string) bool { return v == "1" || strings.EqualFold(v, "ON") }
 
-func versionNumbers(v string) (major, minor int) {
-	a, rest, _ := strings.Cut(v, ".")
-	b, _, _ := strings.Cut(rest, ".")
-	major, _ = strconv.Atoi(a)
-	minor, _ = strconv.Atoi(b)
-	return major, minor
+// versionNumbers reads the numbers at the start of a version: "11.8.9-MariaDB".
+func versionNumbers(v string) (n [3]int) {
+	for i := range n {
+		end := 0
+		for end < len(v) && v[end] >= '0' && v[end] <= '9' {
+			end++
+		}
+		n[i], _ = strconv.Atoi(v[:end])
+		if end == len(v) || v[end] != '.' {
+			return n
+		}
+		v = v[end+1:]
+	}
+	return n
 }
 
 // timeZone returns the server's zone. SYSTEM names no zone that others know ("CET", "KST"), so what it is now, as an offset, stands for it.
@@ -113,6 +123,9 @@ func timeZone(ctx context.Context, c *Conn, s map[string]string) (string, error)
 func (i Info) AtLeast(major, minor int) bool {
 	return i.Major > major || i.Major == major && i.Minor >= minor
 }
+
+// Number is the version as versioned comments spell it: 80036 for 8.0.36, 110809 for 11.8.9.
+func (i Info) Number() int { return i.Major*10000 + i.Minor*100 + i.Patch }
 
 // HasGTIDs says whether positions of this server have GTID sets.
 func (i Info) HasGTIDs() bool { return i.GTIDMode == "ON" }

@@ -129,6 +129,15 @@ func TestCell(t *testing.T) {
 	}
 }
 
+func TestVersionNumbers(t *testing.T) {
+	for v, want := range map[string]int{"8.0.36-28": 80036, "11.8.9-MariaDB-4 from Debian-log": 110809, "9.7": 90700, "": 0, "x": 0} {
+		n := versionNumbers(v)
+		if got := (Info{Major: n[0], Minor: n[1], Patch: n[2]}).Number(); got != want {
+			t.Errorf("%q is %d, want %d", v, got, want)
+		}
+	}
+}
+
 func TestGrants(t *testing.T) {
 	g := grants{account: "u@h", global: map[string]bool{}, local: map[string]bool{}}
 	for _, line := range []string{
