@@ -77,8 +77,7 @@ type Process struct {
 	httpL  net.Listener
 }
 
-// New listens and connects. Metrics are added to metrics where it is given (several roles in one process share one registry). Servers are created
-// with opts on top of the usual ones. Close what New returns if Run is not called.
+// New listens and connects; the gRPC server gets opts on top of the usual ones. Close what New returns if Run is not called.
 func New(c Config, role registry.Role, version string, logs io.Writer, opts ...grpc.ServerOption) (_ *Process, err error) {
 	if c.ID == "" {
 		host, _ := os.Hostname()
@@ -128,7 +127,10 @@ func New(c Config, role registry.Role, version string, logs io.Writer, opts ...g
 	return p, nil
 }
 
-// Run registers the member, serves, and runs fs until ctx ends or one of them fails. healthy is what /health asks; nil: always healthy.
+// Register keeps the member in the registry until ctx ends.
+func (p *Process) Register(ctx context.Context) error { return p.Store.Register(ctx, p.Member) }
+
+// Run serves and runs fs until ctx ends or one of them fails. healthy is what /health asks; nil: always healthy.
 func (p *Process) Run(ctx context.Context, healthy func() error, fs ...run.Func) error {
 	defer p.Close()
 	if healthy == nil {
@@ -136,7 +138,6 @@ func (p *Process) Run(ctx context.Context, healthy func() error, fs ...run.Func)
 	}
 	p.Log.Info("started", "role", p.Member.Role, "grpc", p.Member.GRPCAddress, "http", p.Member.HTTPAddress, "version", p.Member.Version)
 	fs = append(fs,
-		func(ctx context.Context) error { return p.Store.Register(ctx, p.Member) },
 		func(ctx context.Context) error { return rpc.Serve(ctx, p.GRPC, p.health, p.grpcL) },
 		func(ctx context.Context) error {
 			return telemetry.Serve(ctx, p.httpL, telemetry.Handler(p.Metrics, healthy, p.Config.Profile))
