@@ -28,7 +28,7 @@ func (def *alterDef) apply(t *table, p *parser, base charset) error {
 	if err != nil {
 		return err
 	}
-	def.applyIndexes(t, renamed)
+	added := def.applyIndexes(t, renamed)
 	if def.dropVersioning {
 		t.dropSystemPeriod()
 	}
@@ -41,10 +41,10 @@ func (def *alterDef) apply(t *table, p *parser, base charset) error {
 			keyNow = append(keyNow, now)
 		}
 	}
-	if len(keyNow) < len(key) {
+	if hadPrimary || len(keyNow) < len(key) {
 		keyNow = nil
 	}
-	t.finish(keyNow, hadPrimary)
+	t.finish(keyNow, added)
 	return nil
 }
 
@@ -179,8 +179,8 @@ func (def *alterDef) applyDefaults(t *table, p *parser) error {
 	return nil
 }
 
-// applyIndexes changes the indexes; names maps columns of before to those of now.
-func (def *alterDef) applyIndexes(t *table, names map[string]string) {
+// applyIndexes changes the indexes; names maps columns of before to those of now. It returns where the added ones begin.
+func (def *alterDef) applyIndexes(t *table, names map[string]string) (added int) {
 	if def.dropPrimary {
 		def.dropIndexes = append(def.dropIndexes, drop{name: primaryName})
 	}
@@ -209,6 +209,7 @@ func (def *alterDef) applyIndexes(t *table, names map[string]string) {
 		}
 	}
 	t.indexes = kept
+	added = len(kept)
 	for _, c := range def.columns {
 		if c.ifNotExists && t.column(c.def.column.Name) != c.def.column {
 			continue
@@ -220,6 +221,7 @@ func (def *alterDef) applyIndexes(t *table, names map[string]string) {
 	for _, ix := range def.addIndexes {
 		t.addIndex(ix)
 	}
+	return added
 }
 
 // fold is how names of columns and indexes are compared.

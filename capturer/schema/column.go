@@ -80,8 +80,8 @@ func (p *parser) columnAttribute(d *columnDef) {
 		d.primary, d.notNull = true, true
 	case p.accept("COMMENT"):
 		p.accept("=")
-		if text, _, ok := p.stringText(); ok {
-			c.Comment = &text
+		if _, raw, ok := p.stringText(); ok {
+			c.Comment = &raw
 		}
 	case p.accept("INVISIBLE"):
 		c.Invisible = true
@@ -212,6 +212,10 @@ func (p *parser) literal(d *columnDef, negative bool) {
 		}
 	case tokenHex:
 		p.advance()
+		if p.flavor == config.MariaDB && c.Kind == rowv1.Kind_KIND_BYTES {
+			// SHOW CREATE spells all binary defaults so, and Debezium takes none of them.
+			return
+		}
 		text = hexDefault(c.Kind, t.text)
 	case tokenBits:
 		p.advance()

@@ -193,8 +193,8 @@ func (p *parser) tableOption(o *tableOptions) bool {
 	case p.charsetClause(&o.charset):
 	case p.accept("COMMENT"):
 		p.accept("=")
-		if text, _, ok := p.stringText(); ok {
-			o.comment = &text
+		if _, raw, ok := p.stringText(); ok {
+			o.comment = &raw
 		}
 	case p.accept("WITH", "SYSTEM", "VERSIONING"):
 		o.versioning = true
@@ -225,7 +225,7 @@ func (def *createDef) build(t *table, base charset, opts ApplyOptions) {
 	for _, ix := range def.indexes {
 		t.addIndex(ix)
 	}
-	t.finish(nil, false)
+	t.finish(nil, 0)
 }
 
 // systemPeriod says whether the rows hold a row start and end that no column names: the table, or a column of it, is WITH SYSTEM VERSIONING.

@@ -77,15 +77,25 @@ func asGolden(t *rowv1.Table, comments bool) *goldenTable {
 	return g
 }
 
-// follow applies what the recordings say of the model where ours must differ, so that the rest can be compared. Every entry has its reason.
-func follow(name string, want *goldenTable, got *goldenTable) {
-	for i := range want.Columns {
-		if i >= len(got.Columns) {
-			return
+// deviations are where Debezium's model is wrong about rows to come, and ours is not: recording, statement, why.
+var deviations = []struct{ name, statement, why string }{
+	{"be-ddl-charset", "alter table t default character set latin1", "the default character set of an altered table changes"},
+	{"be-ddl-charset", "alter table t add column d varchar(20)", "so the column added next is latin1"},
+	{"be-ddl-create-like-select", "create table if not exists t2 like t3", "t2 exists and stays as it is"},
+}
+
+func deviates(t *testing.T, statement string) bool {
+	for _, d := range deviations {
+		if strings.Contains(t.Name(), "/"+d.name+".") && d.statement == statement {
+			return true
 		}
-		w, g := &want.Columns[i], &got.Columns[i]
-		_, _ = w, g
 	}
+	return false
+}
+
+// withComments says whether the recording's model has comments: MariaDB's always, MySQL's with include.schema.comments.
+func withComments(name string) bool {
+	return strings.HasSuffix(name, ".mariadb") || strings.Contains(name, "/be-opt-comments-and-names.") || strings.Contains(name, "/ty-source-type-columns.")
 }
 
 func TestGolden(t *testing.T) {
@@ -130,6 +140,9 @@ func replay(t *testing.T, file string) {
 
 func compareGolden(t *testing.T, r goldenRecord, changes []Change) {
 	t.Helper()
+	if deviates(t, r.DDL) {
+		return
+	}
 	byID := map[string]Change{}
 	for _, ch := range changes {
 		byID[`"`+ch.Database+`"."`+ch.Table+`"`] = ch
@@ -152,8 +165,18 @@ func compareGolden(t *testing.T, r goldenRecord, changes []Change) {
 			}
 			continue
 		}
-		got := asGolden(ch.After, strings.Contains(t.Name(), "comments-and-names"))
-		follow(t.Name(), want.Table, got)
+		got := asGolden(ch.After, withComments(t.Name()))
+		if strings.HasSuffix(t.Name(), "/ty-defaults-string.mysql") {
+			// Debezium takes the first and the last characters of 0x00FF for quotes.
+			for i, c := range want.Table.Columns {
+				if c.DefaultValueExpression != nil && strings.HasPrefix("0x"+*c.DefaultValueExpression, "0x00F") {
+					want.Table.Columns[i].DefaultValueExpression = ptr("0x00FF")
+				}
+				if c.DefaultValueExpression != nil && *c.DefaultValueExpression == "E6BCA2E5AD97F09F9880C3A" {
+					want.Table.Columns[i].DefaultValueExpression = ptr("漢字😀é")
+				}
+			}
+		}
 		if diff := cmp.Diff(want.Table, got); diff != "" {
 			t.Errorf("%s\n-debezium +ours\n%s", r.DDL, diff)
 		}

@@ -51,7 +51,6 @@ func (e *edit) createTableStatement(replace bool) string {
 		}
 		t = open(model)
 		t.database, t.name = database, name
-		t.finish(nil, true)
 	case def.query:
 		return "the statement does not say the columns of its query"
 	case len(def.columns) == 0:
@@ -268,7 +267,7 @@ func (e *edit) createIndex(unique bool) string {
 	database, name := e.target()
 	e.indexParts(ix)
 	e.pos = max(e.pos, e.limit)
-	return e.changeIndexes(database, name, func(t *table) { t.addIndex(ix) })
+	return e.changeIndexes(database, name, &alterDef{addIndexes: []*indexDef{ix}})
 }
 
 // dropIndex takes what follows DROP INDEX.
@@ -277,26 +276,19 @@ func (e *edit) dropIndex() string {
 	ix := e.name()
 	e.expect("ON")
 	database, name := e.target()
-	return e.changeIndexes(database, name, func(t *table) {
-		def := alterDef{dropIndexes: []drop{{name: ix}}}
-		names := map[string]string{}
-		for _, c := range t.columns {
-			names[fold(c.Name)] = c.Name
-		}
-		def.applyIndexes(t, names)
-	})
+	return e.changeIndexes(database, name, &alterDef{dropIndexes: []drop{{name: ix}}})
 }
 
 // changeIndexes changes the indexes of a table. One that is not known has no key that could change.
-func (e *edit) changeIndexes(database, name string, change func(*table)) string {
+func (e *edit) changeIndexes(database, name string, def *alterDef) string {
 	v := e.lookup(e.catalog.id(database, name))
 	if e.failed || v == nil {
 		return ""
 	}
 	t := open(v)
-	key, hadPrimary := t.key, t.index(primaryName) >= 0
-	change(t)
-	t.finish(key, hadPrimary)
+	if err := def.apply(t, e.parser, e.base(database)); err != nil {
+		return err.Error()
+	}
 	e.put(Change{Type: IndexTable, Database: database, Table: name, After: t.seal()})
 	return ""
 }

@@ -153,10 +153,11 @@ func (t *table) dropSystemPeriod() {
 
 // finish computes what follows from columns and indexes: the columns of the primary key are NOT NULL, and the key is chosen.
 //
-// The key is the primary key, else the unique index that the server puts first among those without NULLs: in the order of their creation, those on
-// whole columns before those on prefixes. A table that had no primary key keeps its key (before, by the names of now) as long as the columns are there,
-// also when the index is dropped: consumers, and Debezium, go on with it.
-func (t *table) finish(before []string, hadPrimary bool) {
+// The key changes with the clauses that name one, as in Debezium's model, so that keys of events stay what consumers know: it is the primary key; else
+// the key of before, by the names of now, as long as its columns are there, also when the unique index that it came from is dropped; else, of the
+// indexes that the statement added (from added on), the first unique one without NULLs. The server puts those on whole columns before those on
+// prefixes. A table that loses its primary key has none, whatever other unique indexes it has.
+func (t *table) finish(before []string, added int) {
 	t.key = nil
 	if i := t.index(primaryName); i >= 0 {
 		for _, n := range t.indexes[i].columns {
@@ -167,12 +168,11 @@ func (t *table) finish(before []string, hadPrimary bool) {
 		t.key = slices.Clone(t.indexes[i].columns)
 		return
 	}
-	if !hadPrimary && len(before) > 0 && t.allNotNull(before) {
+	if len(before) > 0 && t.allNotNull(before) {
 		t.key = before
 		return
 	}
-	var prefixed []string
-	for _, ix := range t.indexes {
+	for _, ix := range t.indexes[min(added, len(t.indexes)):] {
 		if !ix.unique || ix.functional || !t.allNotNull(ix.columns) {
 			continue
 		}
@@ -180,11 +180,10 @@ func (t *table) finish(before []string, hadPrimary bool) {
 			t.key = slices.Clone(ix.columns)
 			return
 		}
-		if prefixed == nil {
-			prefixed = slices.Clone(ix.columns)
+		if t.key == nil {
+			t.key = slices.Clone(ix.columns)
 		}
 	}
-	t.key = prefixed
 }
 
 // allNotNull says that all names are columns that hold no NULL.

@@ -247,7 +247,7 @@ type Column struct {
 	// Default as text: what stands between the quotes of the defining statement, escapes as they are there; absent for NULL and for expression
 	// defaults. CURRENT_TIMESTAMP is '1970-01-01 00:00:00'. Binary literals are '0x' and upper-case hexadecimal digits where the column is binary.
 	DefaultExpression *string `protobuf:"bytes,15,opt,name=default_expression,json=defaultExpression,proto3,oneof" json:"default_expression,omitempty"`
-	// COMMENT; absent if none.
+	// COMMENT as it stands between the quotes of the defining statement, escapes as they are there; absent if none.
 	Comment *string `protobuf:"bytes,16,opt,name=comment,proto3,oneof" json:"comment,omitempty"`
 	// Members of ENUM and SET, unquoted.
 	Members []string `protobuf:"bytes,17,rep,name=members,proto3" json:"members,omitempty"`
@@ -530,7 +530,7 @@ type Table struct {
 	Charset string `protobuf:"bytes,6,opt,name=charset,proto3" json:"charset,omitempty"`
 	// Default collation; empty if unknown.
 	Collation string `protobuf:"bytes,7,opt,name=collation,proto3" json:"collation,omitempty"`
-	// COMMENT; absent if none.
+	// COMMENT, spelled as a column's; absent if none.
 	Comment *string `protobuf:"bytes,8,opt,name=comment,proto3,oneof" json:"comment,omitempty"`
 	// Indexes in the order of their creation, so that a change of the table can be followed; empty if only the log's metadata is known.
 	Indexes       []*Index `protobuf:"bytes,9,rep,name=indexes,proto3" json:"indexes,omitempty"`
