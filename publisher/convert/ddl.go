@@ -8,8 +8,6 @@ import (
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
-	"github.com/rowmesh/rowmesh/services/errs"
-	"github.com/rowmesh/rowmesh/services/row"
 )
 
 // schemaChange is one event of the schema change topic.
@@ -22,121 +20,80 @@ type schemaChange struct {
 	changes []*capturev1.TableChange
 }
 
-// Ddl appends the records of a statement: schema change events where include.schema.changes asks for them, or for a TRUNCATE its truncate events
-// unless skipped.operations has them. Truncated tables must be known (AddTable); one that is not is errs.Corrupt.
+// Ddl appends the schema change events of a statement where include.schema.changes asks for them. A TRUNCATE gives none: it comes as a group of a
+// batch.
 func (e *Encoder) Ddl(d *capturev1.Ddl, out *Output) error {
-	now := e.opts.Now()
-	if len(d.Truncated) > 0 {
-		return e.truncates(d, now, out)
-	}
-	if !e.cfg.IncludeSchemaChanges {
+	if !e.cfg.IncludeSchemaChanges || len(d.Truncated) > 0 {
 		return nil
 	}
-	for _, c := range e.schemaChanges(d) {
+	now := e.opts.Now()
+	for _, c := range schemaChanges(d) {
 		e.appendSchemaChange(d, &c, now, out)
 	}
 	return nil
 }
 
-func (e *Encoder) truncates(d *capturev1.Ddl, now int64, out *Output) error {
-	if strings.IndexByte(e.cfg.SkippedOperations, byte(row.Truncate)) >= 0 {
-		return nil
-	}
-	for _, name := range d.Truncated {
-		// A dot may be part of either name, so every way to split is tried.
-		var p *plan
-		for i := range len(name) {
-			if name[i] == '.' && p == nil {
-				p = e.latest(name[:i], name[i+1:])
-			}
-		}
-		if p == nil {
-			return errs.E(errs.Corrupt, "truncate of %s at %s:%d: the table's shape was not sent before", name, d.File, d.Pos)
-		}
-		b := &rowv1.Batch{
-			File: d.File, GroupPos: []uint64{d.Pos}, GroupTxn: []uint32{0}, TxnCommitUs: []uint64{d.TimeUs}, TxnServerId: []uint32{d.ServerId},
-			TxnSid: []uint32{0},
-		}
-		if sid, gno, ok := e.cutGtid(d.Gtid); ok {
-			b.Sids, b.TxnSid, b.TxnGno = []string{sid}, []uint32{1}, []uint64{gno}
-		}
-		g := &e.group
-		*g = group{plan: p, op: row.Truncate, head: g.head, middle: g.middle, tail: g.tail, gtid: g.gtid}
-		g.render(e, b, now)
-		e.truncate(out)
-		out.Records[len(out.Records)-1].Group = -1
-	}
-	return nil
-}
-
-// cutGtid splits a GTID into its source and its number.
-func (e *Encoder) cutGtid(gtid string) (sid string, gno uint64, ok bool) {
-	separator := ":"
-	if e.modes.mariadb {
-		separator = "-"
-	}
-	i := strings.LastIndex(gtid, separator)
-	if i < 0 {
-		return "", 0, false
-	}
-	gno, err := strconv.ParseUint(gtid[i+1:], 10, 64)
-	return gtid[:i], gno, err == nil
-}
-
-// schemaChanges divides a statement into events as Debezium does: RENAME TABLE gives one for each clause and DROP TABLE one for each table, with
-// the statement reduced to it; others give one for each table changed; what changes no table gives one.
-func (e *Encoder) schemaChanges(d *capturev1.Ddl) []schemaChange {
-	shape := shapeOf(d.Statement)
-	none := schemaChange{database: d.Database, ddl: shape.text}
-	switch shape.verb {
-	case "CREATE DATABASE", "DROP DATABASE":
+// schemaChanges divides a statement into events as Debezium does: one for each table changed; what changes no table gives one.
+func schemaChanges(d *capturev1.Ddl) []schemaChange {
+	none := schemaChange{database: d.Database, ddl: d.Statement}
+	switch objectOf(d.Statement) {
+	case "DATABASE":
 		none.noTable = true
 		return []schemaChange{none}
-	case "CREATE INDEX", "DROP INDEX":
+	case "INDEX": // seen by Debezium, but no change of its model
 		return []schemaChange{none}
 	}
 	if len(d.Changes) == 0 {
 		none.noTable = d.Snapshot // SET and USE
 		return []schemaChange{none}
 	}
-	tables := joinTables(d.Changes)
+	tables := d.Tables
+	if len(tables) == 0 {
+		for _, c := range d.Changes {
+			tables = append(tables, c.Table)
+		}
+	}
 	out := make([]schemaChange, len(d.Changes))
 	for i, c := range d.Changes {
-		out[i] = schemaChange{database: c.Database, table: tables, ddl: shape.text}
-		if !renamedAway(d.Changes[i+1:], c) {
-			out[i].changes = []*capturev1.TableChange{c}
-		}
-		if len(shape.items) != len(d.Changes) {
-			continue
-		}
-		switch shape.verb {
-		case "RENAME TABLE":
-			out[i].ddl = shape.prefix + shape.items[i]
-		case "DROP TABLE":
-			out[i].ddl = shape.prefix + "`" + c.Database + "`.`" + c.Table + "`"
+		out[i] = schemaChange{database: c.Database, table: joinTables(c.Database, tables), ddl: d.Statement}
+		// Debezium reads its model when the statement is done, and does not find a table that a later part renames.
+		if !c.Passing {
+			out[i].changes = d.Changes[i : i+1]
 		}
 	}
 	return out
 }
 
-// renamedAway reports whether later clauses of the statement rename the table that c leaves. Debezium reads the model when the statement is done,
-// and does not find it.
-func renamedAway(later []*capturev1.TableChange, c *capturev1.TableChange) bool {
-	return slices.ContainsFunc(later, func(l *capturev1.TableChange) bool {
-		return l.PreviousTable == c.Table && (l.PreviousDatabase == "" || l.PreviousDatabase == c.Database)
-	})
+// objectOf says what a CREATE or DROP is about, where that matters: "DATABASE", "INDEX", or nothing.
+func objectOf(statement string) string {
+	// CREATE OR REPLACE UNIQUE INDEX: the object is among the first five words.
+	words := strings.Fields(strings.ToUpper(statement[:min(len(statement), 100)]))
+	if len(words) == 0 || words[0] != "CREATE" && words[0] != "DROP" {
+		return ""
+	}
+	for _, w := range words[1:min(len(words), 5)] {
+		switch w {
+		case "DATABASE", "SCHEMA":
+			return "DATABASE"
+		case "INDEX":
+			return "INDEX"
+		case "OR", "REPLACE", "UNIQUE", "FULLTEXT", "SPATIAL", "ONLINE", "OFFLINE":
+		default:
+			return ""
+		}
+	}
+	return ""
 }
 
 // joinTables names the tables of a statement in the order of a java.util.HashSet, which is the one that Debezium keeps them in.
-func joinTables(changes []*capturev1.TableChange) string {
+func joinTables(database string, tables []string) string {
 	type entry struct {
 		table string
 		hash  uint32
 	}
 	var set []entry
-	for _, c := range changes {
-		id := c.Database + "." + c.Table
-		e := entry{c.Table, javaHash(id)}
+	for _, t := range tables {
+		e := entry{t, javaHash(database + "." + t)}
 		if !slices.Contains(set, e) {
 			set = append(set, e)
 		}
@@ -291,11 +248,10 @@ func (e *Encoder) appendColumnModel(dst []byte, c *rowv1.Column) []byte {
 	dst = strconv.AppendUint(dst, uint64(c.Position), 10)
 	dst = append(dst, `,"optional":`...)
 	dst = strconv.AppendBool(dst, c.Nullable)
-	generated := modelGenerated(c, e.modes.mariadb)
 	dst = append(dst, `,"autoIncremented":`...)
-	dst = strconv.AppendBool(dst, generated)
+	dst = strconv.AppendBool(dst, c.AutoIncrement)
 	dst = append(dst, `,"generated":`...)
-	dst = strconv.AppendBool(dst, generated)
+	dst = strconv.AppendBool(dst, c.Generated)
 	dst = append(dst, `,"comment":`...)
 	dst = appendOptional(dst, c.GetComment(), c.Comment != nil && e.showComments())
 	dst = append(dst, `,"defaultValueExpression":`...)

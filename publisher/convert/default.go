@@ -11,11 +11,14 @@ import (
 	"github.com/rowmesh/rowmesh/services/row"
 )
 
-// isCurrentTime reports whether a default is the server's clock, in any of its spellings.
+// epochText stands for a default of CURRENT_TIMESTAMP in Debezium's model, and so in schemas.
+const epochText = "1970-01-01 00:00:00"
+
+// isCurrentTime reports whether a temporal default is the server's clock.
 func isCurrentTime(expression string) bool {
 	name, _, _ := strings.Cut(strings.ToUpper(strings.TrimSpace(expression)), "(")
 	switch strings.TrimSpace(name) {
-	case "CURRENT_TIMESTAMP", "NOW", "LOCALTIME", "LOCALTIMESTAMP":
+	case "CURRENT_TIMESTAMP", "NOW", epochText:
 		return true
 	}
 	return false
@@ -38,6 +41,9 @@ func (c *column) defaultJSON() []byte {
 		}
 		c.nullStays = true
 		return c.fallbackJSON()
+	}
+	if c.op == opEnum || c.op == opSet {
+		return appendString(nil, *src.DefaultExpression)
 	}
 	cell, err := parseDefault(src, *src.DefaultExpression)
 	if err != nil {
@@ -103,8 +109,6 @@ func parseDefault(c *rowv1.Column, text string) ([]byte, error) {
 		return []byte(text), nil
 	case rowv1.Kind_KIND_BYTES:
 		return parseBinaryDefault(c, text), nil
-	case rowv1.Kind_KIND_ENUM, rowv1.Kind_KIND_SET:
-		return parseMembers(c, text)
 	case rowv1.Kind_KIND_UUID:
 		b, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
 		if err == nil && len(b) != 16 {
@@ -171,13 +175,10 @@ func parseBits(text string) (uint64, error) {
 	return strconv.ParseUint(text, 10, 64)
 }
 
-// parseBinaryDefault reads 0x... and x'...' as bytes, other text as itself; BINARY(n) is padded as its cells are.
+// parseBinaryDefault reads 0x... as bytes, and other text as the inside of a quoted literal; BINARY(n) is padded as its cells are.
 func parseBinaryDefault(c *rowv1.Column, text string) []byte {
-	b := []byte(text)
+	b := unescape(text)
 	digits, found := strings.CutPrefix(strings.ToLower(text), "0x")
-	if !found && strings.HasPrefix(strings.ToLower(text), "x'") {
-		digits, found = strings.CutSuffix(text[2:], "'")
-	}
 	if raw, err := hex.DecodeString(digits); found && err == nil {
 		b = raw
 	}
@@ -189,33 +190,21 @@ func parseBinaryDefault(c *rowv1.Column, text string) []byte {
 	return b
 }
 
-func parseMembers(c *rowv1.Column, text string) ([]byte, error) {
-	find := func(name string) (int, error) {
-		for i, m := range c.Members {
-			if m == name {
-				return i, nil
+// unescape reads the inside of a literal in single quotes.
+func unescape(text string) []byte {
+	special := map[byte]byte{'0': 0, 'b': '\b', 'n': '\n', 'r': '\r', 't': '\t', 'Z': 26}
+	var b []byte
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if i+1 < len(text) && (c == '\\' || c == '\'' && text[i+1] == '\'') {
+			i++
+			if r, ok := special[text[i]]; ok && c == '\\' {
+				b = append(b, r)
+				continue
 			}
+			c = text[i]
 		}
-		for i, m := range c.Members {
-			if strings.EqualFold(m, name) {
-				return i, nil
-			}
-		}
-		return 0, fmt.Errorf("no member %q", name)
+		b = append(b, c)
 	}
-	if c.Kind == rowv1.Kind_KIND_ENUM {
-		i, err := find(text)
-		return row.AppendUint(nil, uint64(i)+1), err
-	}
-	mask := uint64(0)
-	if text != "" {
-		for name := range strings.SplitSeq(text, ",") {
-			i, err := find(name)
-			if err != nil {
-				return nil, err
-			}
-			mask |= 1 << i
-		}
-	}
-	return row.AppendUint(nil, mask), nil
+	return b
 }

@@ -75,21 +75,12 @@ func modelDefault(c *rowv1.Column) (string, bool) {
 		return "", false
 	}
 	if temporal(c.Kind) && isCurrentTime(*c.DefaultExpression) {
-		return "1970-01-01 00:00:00", true
+		return epochText, true
 	}
 	return *c.DefaultExpression, true
 }
 
-// modelGenerated reports whether Debezium's model marks a column as set by the server. MariaDB's connector does not see ON UPDATE behind a default
-// of CURRENT_TIMESTAMP.
-func modelGenerated(c *rowv1.Column, mariadb bool) bool {
-	if mariadb && temporal(c.Kind) && c.DefaultExpression != nil && isCurrentTime(*c.DefaultExpression) {
-		return false
-	}
-	return c.AutoIncrement
-}
-
-// quoteMember spells a member of ENUM or SET as a statement does.
+// quoteMember spells a member of ENUM or SET as SHOW CREATE TABLE does.
 func quoteMember(m string) string {
 	return "'" + strings.NewReplacer(`'`, `''`, `\`, `\\`).Replace(m) + "'"
 }

@@ -151,7 +151,7 @@ func (f *field) place(p fieldPlace) {
 	switch {
 	case f.def != nil && !f.nullStays:
 		f.inserted = f.def
-	case !f.source.HasDefault && f.source.Nullable:
+	case f.source.Nullable && f.source.DefaultExpression == nil:
 		f.inserted = []byte("null")
 	}
 }

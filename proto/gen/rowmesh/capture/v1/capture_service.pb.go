@@ -1288,7 +1288,9 @@ type TableChange struct {
 	// Earlier database name after a rename; empty otherwise.
 	PreviousDatabase string `protobuf:"bytes,5,opt,name=previous_database,json=previousDatabase,proto3" json:"previous_database,omitempty"`
 	// Shape afterwards; absent after DROP.
-	After         *v1.Table `protobuf:"bytes,6,opt,name=after,proto3" json:"after,omitempty"`
+	After *v1.Table `protobuf:"bytes,6,opt,name=after,proto3" json:"after,omitempty"`
+	// A later part of the same statement renames or drops the table again.
+	Passing       bool `protobuf:"varint,7,opt,name=passing,proto3" json:"passing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1365,6 +1367,13 @@ func (x *TableChange) GetAfter() *v1.Table {
 	return nil
 }
 
+func (x *TableChange) GetPassing() bool {
+	if x != nil {
+		return x.Passing
+	}
+	return false
+}
+
 // Ddl is a statement that shapes tables or databases.
 type Ddl struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1395,7 +1404,10 @@ type Ddl struct {
 	// Where to resume once this is delivered.
 	Checkpoint *v1.Checkpoint `protobuf:"bytes,13,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	// Truncated tables ("database.table"), where the statement is a TRUNCATE.
-	Truncated     []string `protobuf:"bytes,14,rep,name=truncated,proto3" json:"truncated,omitempty"`
+	Truncated []string `protobuf:"bytes,14,rep,name=truncated,proto3" json:"truncated,omitempty"`
+	// Names of all tables that the statement changes, as they are called afterwards, in order, where this message tells only a part of it; empty: those
+	// of changes.
+	Tables        []string `protobuf:"bytes,15,rep,name=tables,proto3" json:"tables,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1524,6 +1536,13 @@ func (x *Ddl) GetCheckpoint() *v1.Checkpoint {
 func (x *Ddl) GetTruncated() []string {
 	if x != nil {
 		return x.Truncated
+	}
+	return nil
+}
+
+func (x *Ddl) GetTables() []string {
+	if x != nil {
+		return x.Tables
 	}
 	return nil
 }
@@ -2295,14 +2314,15 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\aversion\x18\x03 \x01(\tR\aversion\x124\n" +
 	"\bposition\x18\x04 \x01(\v2\x18.rowmesh.row.v1.PositionR\bposition\x12\x1b\n" +
 	"\ttime_zone\x18\x05 \x01(\tR\btimeZone\x12\x1a\n" +
-	"\bsnapshot\x18\x06 \x01(\bR\bsnapshot\"\xf4\x01\n" +
+	"\bsnapshot\x18\x06 \x01(\bR\bsnapshot\"\x8e\x02\n" +
 	"\vTableChange\x122\n" +
 	"\x04type\x18\x01 \x01(\x0e2\x1e.rowmesh.capture.v1.ChangeTypeR\x04type\x12\x1a\n" +
 	"\bdatabase\x18\x02 \x01(\tR\bdatabase\x12\x14\n" +
 	"\x05table\x18\x03 \x01(\tR\x05table\x12%\n" +
 	"\x0eprevious_table\x18\x04 \x01(\tR\rpreviousTable\x12+\n" +
 	"\x11previous_database\x18\x05 \x01(\tR\x10previousDatabase\x12+\n" +
-	"\x05after\x18\x06 \x01(\v2\x15.rowmesh.row.v1.TableR\x05after\"\xa0\x03\n" +
+	"\x05after\x18\x06 \x01(\v2\x15.rowmesh.row.v1.TableR\x05after\x12\x18\n" +
+	"\apassing\x18\a \x01(\bR\apassing\"\xb8\x03\n" +
 	"\x03Ddl\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x1a\n" +
@@ -2320,7 +2340,8 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\n" +
 	"checkpoint\x18\r \x01(\v2\x1a.rowmesh.row.v1.CheckpointR\n" +
 	"checkpoint\x12\x1c\n" +
-	"\ttruncated\x18\x0e \x03(\tR\ttruncated\"\xa4\x02\n" +
+	"\ttruncated\x18\x0e \x03(\tR\ttruncated\x12\x16\n" +
+	"\x06tables\x18\x0f \x03(\tR\x06tables\"\xa4\x02\n" +
 	"\x10SnapshotProgress\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\tR\x05table\x12\x1b\n" +
 	"\trows_done\x18\x02 \x01(\x04R\browsDone\x12%\n" +
