@@ -11,20 +11,16 @@ import (
 	"github.com/rowmesh/rowmesh/services/errs"
 )
 
-// CreateConnector stores a connector that must not exist yet (errs.Exists), and returns it as stored. Its config revision is above that of any lane
-// which an earlier connector of the name has left, so that such a lane notices.
+// CreateConnector stores a connector that must not exist yet (errs.Exists), and returns it as stored. Its config revision starts at etcd's own, and so
+// above that of any earlier connector of the name: lanes and sources that such a one has left notice the difference.
 func (s *Store) CreateConnector(ctx context.Context, c Connector) (Connector, error) {
 	ctx, cancel := s.call(ctx)
 	defer cancel()
-	lanes, _, err := s.lanes(ctx, s.under(kindLane, c.Name))
+	now, err := s.client.Get(ctx, s.connectorKey(c.Name), clientv3.WithCountOnly())
 	if err != nil {
-		return Connector{}, err
+		return Connector{}, classify(err)
 	}
-	c.ConfigRevision = 1
-	for _, l := range lanes {
-		c.ConfigRevision = max(c.ConfigRevision, l.ConfigRevision+1)
-	}
-	c.ModRevision = 0
+	c.ConfigRevision, c.ModRevision = uint64(now.Header.Revision), 0
 	stored, ok, err := s.putConnector(ctx, c)
 	if err == nil && !ok {
 		err = errs.E(errs.Exists, "connector %s exists already; choose another name or update it", c.Name)

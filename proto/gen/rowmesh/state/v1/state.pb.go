@@ -272,7 +272,7 @@ type Connector struct {
 	Sealed []byte `protobuf:"bytes,4,opt,name=sealed,proto3" json:"sealed,omitempty"`
 	// Target.
 	Target TargetState `protobuf:"varint,5,opt,name=target,proto3,enum=rowmesh.state.v1.TargetState" json:"target,omitempty"`
-	// Raised at each change of config.
+	// Raised at each change of config; above that of any earlier connector of the name.
 	ConfigRevision uint64 `protobuf:"varint,6,opt,name=config_revision,json=configRevision,proto3" json:"config_revision,omitempty"`
 	// Creation, milliseconds since the Unix epoch.
 	CreatedMs int64 `protobuf:"varint,7,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"`
