@@ -125,13 +125,16 @@ func readOffsets(r *request) ([]offset.Entry, *reply) {
 		if o == nil {
 			return refuse("An offset is null; send " + offsetsForm)
 		}
-		partition, err1 := flat(o.Partition)
-		value, err2 := flat(o.Offset)
-		if err1 != nil || err2 != nil {
-			return refuse("Partitions and offsets are objects of texts, numbers, booleans and nulls; send " + offsetsForm)
+		partition, wrong := flat(o.Partition)
+		var value json.RawMessage
+		if wrong == "" {
+			value, wrong = flat(o.Offset)
 		}
-		if partition == nil {
-			partition = json.RawMessage("null")
+		if wrong != "" {
+			return refuse(wrong + "; send " + offsetsForm)
+		}
+		if partition == nil { // names no partition of any connector
+			continue
 		}
 		e := offset.Entry{Partition: partition, Value: value}
 		if i := slices.IndexFunc(out, func(x offset.Entry) bool { return bytes.Equal(x.Partition, partition) }); i >= 0 {
@@ -143,24 +146,30 @@ func readOffsets(r *request) ([]offset.Entry, *reply) {
 	return out, nil
 }
 
-// flat returns an object of scalars in compact form; nil for null or nothing.
-func flat(raw json.RawMessage) (json.RawMessage, error) {
+// flat returns an object of scalars in compact form, nil for null or nothing, or what is wrong with it.
+func flat(raw json.RawMessage) (object json.RawMessage, wrong string) {
 	if len(raw) == 0 {
-		return nil, nil
+		return nil, ""
 	}
 	v, err := parseJSON(raw)
-	if err != nil || v.kind == '0' {
-		return nil, err
+	switch {
+	case err != nil:
+		return nil, err.Error()
+	case v.kind == '0':
+		return nil, ""
+	case v.kind != '{':
+		return nil, "Partitions and offsets are objects"
 	}
-	if v.kind != '{' {
-		return nil, fmt.Errorf("not an object")
-	}
-	if _, err := v.settings(); err != nil {
-		return nil, err
+	for _, m := range v.members {
+		if kind, nested := map[byte]string{'{': "MAP", '[': "ARRAY"}[m.kind]; nested {
+			return nil, "Offsets may only contain primitive types as values, but field " + m.name + " contains " + kind
+		}
 	}
 	var b bytes.Buffer
-	err = json.Compact(&b, raw)
-	return b.Bytes(), err
+	if err := json.Compact(&b, raw); err != nil {
+		return nil, err.Error()
+	}
+	return b.Bytes(), ""
 }
 
 // javaOrder sorts the members of an object as a Java HashMap of its size iterates them, which is the order in which Kafka Connect shows offsets.

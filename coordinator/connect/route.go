@@ -133,14 +133,19 @@ func (rt route) match(segments []string) (names []string, ok bool) {
 	return names, true
 }
 
+// methodOrder is the order in which Kafka Connect lists methods.
+var methodOrder = []string{"HEAD", "DELETE", "POST", "GET", "OPTIONS", "PUT", "PATCH"}
+
 func (rt route) options() reply {
-	allowed := []string{http.MethodOptions}
-	for m := range rt.methods {
-		allowed = append(allowed, m)
+	var allowed []string
+	for _, m := range methodOrder {
+		if _, ok := rt.methods[m]; ok || m == http.MethodOptions {
+			allowed = append(allowed, m)
+		}
 	}
+	body := strings.Join(allowed, ", ")
 	slices.Sort(allowed)
-	list := strings.Join(allowed, ", ")
-	return reply{status: http.StatusOK, kind: "text/plain", body: []byte(list), allow: strings.Join(allowed, ",")}
+	return reply{status: http.StatusOK, kind: "text/plain", body: []byte(body), allow: strings.Join(allowed, ",")}
 }
 
 // location returns the URL of a connector. Kafka Connect leaves the reserved characters that a path segment may hold as they are.

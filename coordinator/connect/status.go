@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/rowmesh/rowmesh/services/config"
+	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/registry"
 )
 
@@ -186,8 +187,8 @@ func (h *Handler) restartTask(r *request) reply {
 func (h *Handler) topics(r *request) reply {
 	name := r.names[0]
 	c, err := h.control.Get(r.Context(), name)
-	if a := failed(err, ""); err != nil && a.status != http.StatusNotFound {
-		return a
+	if err != nil && errs.KindOf(err) != errs.NotFound {
+		return failed(err, "")
 	}
 	b := append(appendMember([]byte{'{'}, name), '{')
 	b = appendStrings(appendMember(b, "topics"), c.Topics)
@@ -196,8 +197,8 @@ func (h *Handler) topics(r *request) reply {
 
 func (h *Handler) resetTopics(r *request) reply {
 	err := h.control.ResetTopics(r.Context(), r.names[0])
-	if a := failed(err, ""); err != nil && a.status != http.StatusNotFound {
-		return a
+	if err != nil && errs.KindOf(err) != errs.NotFound {
+		return failed(err, "")
 	}
 	return empty(http.StatusAccepted)
 }

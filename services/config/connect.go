@@ -78,6 +78,8 @@ func (p *parser) validateConnect(o *Option, raw string, parsed bool) {
 			p.invalid(o.Name, v, "String must be non-empty")
 		case kind == "boundary" && strings.EqualFold(v, "connector"):
 			p.fail(o.Name, "The connector does not support connector-defined transaction boundaries with the given configuration. Please reconfigure it to use a different transaction boundary definition.")
+		case kind == "version":
+			p.checkVersion(v)
 		case kind == "name":
 			p.checkName(v)
 		case kind == "aliases":
@@ -103,6 +105,37 @@ func (p *parser) checkName(v string) {
 	if codes != nil {
 		p.invalid("name", v, "String may not contain control sequences but had the following ASCII chars: "+strings.Join(codes, ", "))
 	}
+}
+
+// checkVersion refuses a version of the plugin that is not the one spoken: a version alone means exactly that one, "[3.6,4.0)" a range.
+func (p *parser) checkVersion(v string) {
+	low, high, isRange := strings.Cut(strings.Trim(v, "[]()"), ",")
+	if !isRange {
+		high = low
+	}
+	order := func(bound string) int { return slices.Compare(versionNumbers(DebeziumVersion), versionNumbers(bound)) }
+	inside := versionNumbers(v) != nil &&
+		(low == "" || order(low) > 0 || order(low) == 0 && !strings.HasPrefix(v, "(")) &&
+		(high == "" || order(high) < 0 || order(high) == 0 && !strings.HasSuffix(v, ")"))
+	if !inside {
+		if !isRange {
+			v = "[" + v + "," + v + "]"
+		}
+		p.fail("connector.plugin.version", fmt.Sprintf("Plugin %s not found that matches the version range %s, available versions: [%s]", ClassOf(p.flavor), v, DebeziumVersion))
+	}
+}
+
+// versionNumbers returns the leading numbers of a version; nil if there is none.
+func versionNumbers(v string) []int {
+	var out []int
+	for _, part := range strings.FieldsFunc(v, func(r rune) bool { return strings.ContainsRune(".,[]()", r) }) {
+		n, err := strconv.Atoi(part)
+		if err != nil {
+			break
+		}
+		out = append(out, n)
+	}
+	return out
 }
 
 func (p *parser) checkAliases(option string, list []string) {

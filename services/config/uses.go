@@ -7,21 +7,24 @@ import (
 )
 
 // checkUses goes through what was given and says by name what is not honoured: a warning where the events stay right, an error where they would
-// not. An option that is set to its default asks for nothing.
+// not. An option that is set to its default asks for nothing. Refusals wait until all else is right, as the checks that ask servers do.
 func (p *parser) checkUses() {
-	failed := slices.Clone(p.res.Errors)
+	wrong := len(p.res.Errors) > 0
 	for _, name := range p.keys() {
 		o, ok := p.cat.find(name)
 		switch {
 		case !ok:
 			p.warn(name, fmt.Sprintf("%s is an unknown option and is ignored", name))
-		case o.Use == Warned && !isDefault(o, p.in[name]):
+		case isDefault(o, p.in[name]):
+		case o.Use == Warned:
 			p.warn(name, fmt.Sprintf("%s is not honoured: %s", name, o.Next))
-		case o.Use == Refused && !isDefault(o, p.in[name]) && !slices.ContainsFunc(failed, func(f Problem) bool { return f.Option == name || strings.HasPrefix(f.Option, name+".") }):
+		case o.Use == Refused && !wrong:
 			p.fail(name, fmt.Sprintf("The '%s' option is not supported: %s", name, o.Next))
 		}
 	}
-	p.checkModes()
+	if !wrong {
+		p.checkModes()
+	}
 	p.checkTopicCreation()
 	p.checkProducer()
 }
