@@ -372,7 +372,7 @@ func (s *Stream) event(h header, k Kind, at place) {
 	e := &s.ev
 	e.Kind, e.File, e.Pos, e.EndPos, e.Time, e.ServerID = k, s.file, at.pos, at.end, h.time, h.serverID
 	e.SID, e.GNO, e.CommitUS, e.Thread, e.TxnPos = s.gtid.sid, s.gtid.gno, s.gtid.commitUS, s.txn.thread, s.txn.pos
-	e.Table, e.Query, e.SQL, e.Database, e.InTransaction = nil, nil, "", "", false
+	e.Table, e.Query, e.SQL, e.Database, e.InTransaction, e.EventIndex = nil, nil, "", "", false, 0
 }
 
 // open begins a transaction.

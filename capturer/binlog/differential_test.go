@@ -1,0 +1,475 @@
+package binlog
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/big"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/replication"
+	"github.com/google/go-cmp/cmp"
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/charset"
+	"github.com/rowmesh/rowmesh/services/config"
+	"github.com/rowmesh/rowmesh/services/row"
+)
+
+// tee hands every packet to a second reader.
+type tee struct {
+	packetSource
+	seen func(packet []byte)
+}
+
+func (t *tee) next() ([]byte, error) {
+	b, err := t.packetSource.next()
+	if err == nil {
+		t.seen(bytes.Clone(b))
+	}
+	return b, err
+}
+
+// TestAgainstGoMySQL makes random tables with random rows and compares every cell with what go-mysql's decoder makes of the same bytes.
+func TestAgainstGoMySQL(t *testing.T) {
+	bothServers(t, func(t *testing.T, s *server) {
+		seed := uint64(time.Now().UnixNano())
+		if v := os.Getenv("ROWMESH_TEST_SEED"); v != "" {
+			seed, _ = strconv.ParseUint(v, 10, 64)
+		}
+		t.Logf("ROWMESH_TEST_SEED=%d", seed)
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		s.exec("set time_zone='+00:00', sql_mode=''")
+		st := s.dial(s.here())
+		oracle := newOracle(s)
+		st.src = &tee{st.src, oracle.packet}
+		shapes := map[string]*rowv1.Table{}
+		for i := range 12 {
+			name := fmt.Sprintf("t%d", i)
+			randomTable(s, rnd, name)
+			shapes[name] = s.shape(name)
+		}
+		plans := map[*TableMap]*Plan{}
+		cells := 0
+		s.ours(st, func(ev *Event) {
+			if ev.Kind != Rows {
+				return
+			}
+			p := plans[ev.Table]
+			if p == nil {
+				var err error
+				if p, err = Compile(ev.Table, shapes[ev.Table.Name]); err != nil {
+					t.Fatal(err)
+				}
+				plans[ev.Table] = p
+			}
+			got := decodeAll(t, p, ev, shapes[ev.Table.Name])
+			want := oracle.rows(t, shapes[ev.Table.Name])
+			if d := cmp.Diff(want, got); d != "" {
+				t.Fatalf("%s.%s %c at %d (-go-mysql +ours):\n%s", ev.Table.Database, ev.Table.Name, ev.Op, ev.Pos, d)
+			}
+			for _, r := range got {
+				cells += len(r)
+			}
+		})
+		if cells < 5000 {
+			t.Fatalf("only %d cells compared", cells)
+		}
+		t.Logf("%d cells agree", cells)
+	})
+}
+
+// decodeAll appends the event's rows in pieces and spells each cell.
+func decodeAll(t *testing.T, p *Plan, ev *Event, sh *rowv1.Table) [][]string {
+	t.Helper()
+	l := row.NewLayout(sh.Columns)
+	var images [][]string
+	for first := 0; ; {
+		out, n, done, err := p.Append(nil, ev, first, 300)
+		if err != nil {
+			t.Fatal(err)
+		}
+		flags := p.Flags(ev)
+		for range n {
+			for im := range ev.Op.Images() {
+				cells := make([]row.Cell, len(sh.Columns))
+				partial := flags&row.PartialAfter != 0
+				if ev.Op == row.Delete || ev.Op == row.Update && im == 0 {
+					partial = flags&row.PartialBefore != 0
+				}
+				if out, err = l.Split(cells, out, partial); err != nil {
+					t.Fatalf("split: %v", err)
+				}
+				spelled := make([]string, len(cells))
+				for i := range cells {
+					spelled[i] = spell(&cells[i], sh.Columns[i])
+				}
+				images = append(images, spelled)
+			}
+		}
+		if len(out) != 0 {
+			t.Fatalf("%d bytes left behind the images", len(out))
+		}
+		first += n
+		if done {
+			return images
+		}
+	}
+}
+
+// spell writes a packed cell in a form that both decoders can reach.
+func spell(c *row.Cell, col *rowv1.Column) string {
+	switch {
+	case !c.Present:
+		return "absent"
+	case c.Null:
+		return "NULL"
+	}
+	switch col.Kind {
+	case rowv1.Kind_KIND_INT, rowv1.Kind_KIND_TIME:
+		return strconv.FormatInt(c.Int(), 10)
+	case rowv1.Kind_KIND_TIMESTAMP:
+		if c.Int() == 0 {
+			return "0000-00-00 00:00:00.000000"
+		}
+		return time.UnixMicro(c.Int()).UTC().Format("2006-01-02 15:04:05.000000")
+	case rowv1.Kind_KIND_UINT, rowv1.Kind_KIND_YEAR, rowv1.Kind_KIND_BIT, rowv1.Kind_KIND_ENUM, rowv1.Kind_KIND_SET:
+		return strconv.FormatUint(c.Uint(), 10)
+	case rowv1.Kind_KIND_FLOAT32:
+		return fmt.Sprint(math.Float32frombits(c.Fixed32()))
+	case rowv1.Kind_KIND_FLOAT64:
+		return fmt.Sprint(math.Float64frombits(c.Fixed64()))
+	case rowv1.Kind_KIND_DECIMAL:
+		return spellDecimal(c.Data, int(col.GetScale()))
+	case rowv1.Kind_KIND_DATE:
+		y, m, d := row.UnpackDate(c.Uint())
+		return fmt.Sprintf("%04d-%02d-%02d", y, m, d)
+	case rowv1.Kind_KIND_DATETIME:
+		date, h, mi, s, us := row.UnpackDatetime(c.Fixed64())
+		y, m, d := row.UnpackDate(date)
+		return fmt.Sprintf("%04d-%02d-%02d %02d:%02d:%02d.%06d", y, m, d, h, mi, s, us)
+	case rowv1.Kind_KIND_JSON:
+		return normalJSON(string(c.Data))
+	}
+	return string(c.Data)
+}
+
+func spellDecimal(b []byte, scale int) string {
+	v := new(big.Int).SetBytes(b)
+	if b[0] >= 0x80 {
+		v.Sub(v, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
+	}
+	sign := ""
+	if v.Sign() < 0 {
+		sign = "-"
+		v.Neg(v)
+	}
+	s := v.String()
+	for len(s) <= scale {
+		s = "0" + s
+	}
+	if scale > 0 {
+		s = s[:len(s)-scale] + "." + s[len(s)-scale:]
+	}
+	return sign + s
+}
+
+func normalJSON(s string) string {
+	var v any
+	if err := json.Unmarshal([]byte(s), &v); err != nil {
+		return "bad JSON " + err.Error() + ": " + s
+	}
+	b, _ := json.Marshal(v)
+	return string(b)
+}
+
+// oracle is go-mysql's decoder, fed with the same packets.
+type oracle struct {
+	parser *replication.BinlogParser
+	last   *replication.RowsEvent
+	err    error
+}
+
+func newOracle(s *server) *oracle {
+	o := &oracle{parser: replication.NewBinlogParser()}
+	if s.flavor == config.MariaDB {
+		o.parser.SetFlavor("mariadb")
+	}
+	o.parser.SetTimestampStringLocation(time.UTC)
+	return o
+}
+
+func (o *oracle) packet(b []byte) {
+	if b[0] != 0 {
+		return
+	}
+	e, err := o.parser.Parse(b[1:])
+	if err != nil {
+		o.err = err
+		return
+	}
+	if r, ok := e.Event.(*replication.RowsEvent); ok {
+		o.last = r
+	}
+}
+
+func (o *oracle) rows(t *testing.T, sh *rowv1.Table) [][]string {
+	t.Helper()
+	if o.err != nil {
+		t.Fatalf("go-mysql: %v", o.err)
+	}
+	var out [][]string
+	for i, r := range o.last.Rows {
+		skipped := map[int]bool{}
+		for _, c := range o.last.SkippedColumns[i] {
+			skipped[c] = true
+		}
+		spelled := make([]string, len(r))
+		for j, v := range r {
+			if spelled[j] = spellOracle(v, sh.Columns[j], o.last.Table.ColumnType[j], o.last.Table.ColumnMeta[j]); skipped[j] {
+				spelled[j] = "absent"
+			}
+		}
+		out = append(out, spelled)
+	}
+	return out
+}
+
+func spellOracle(v any, col *rowv1.Column, typ byte, meta uint16) string {
+	if v == nil {
+		return "NULL"
+	}
+	text := fmt.Sprint(v)
+	if b, ok := v.([]byte); ok {
+		text = string(b)
+	}
+	switch col.Kind {
+	case rowv1.Kind_KIND_UINT:
+		n, _ := strconv.ParseInt(text, 10, 64)
+		if n < 0 { // MariaDB does not log signedness unless asked to
+			return strconv.FormatUint(uint64(n)&(1<<(8*intSize(typ))-1), 10)
+		}
+	case rowv1.Kind_KIND_BIT, rowv1.Kind_KIND_ENUM, rowv1.Kind_KIND_SET:
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return strconv.FormatUint(uint64(n), 10)
+		}
+	case rowv1.Kind_KIND_DATETIME, rowv1.Kind_KIND_TIMESTAMP:
+		if !strings.Contains(text, ".") {
+			text += "."
+		}
+		return text + strings.Repeat("0", 26-len(text))
+	case rowv1.Kind_KIND_TIME:
+		return spellTime(text)
+	case rowv1.Kind_KIND_BYTES:
+		if columnType(typ) == typeString {
+			return text + strings.Repeat("\x00", int(meta&0xff)-len(text))
+		}
+	case rowv1.Kind_KIND_STRING:
+		if dec, ok := charset.Decoder(col.Charset); ok && dec != nil {
+			return string(dec(nil, []byte(text)))
+		}
+	case rowv1.Kind_KIND_JSON:
+		return normalJSON(text)
+	}
+	return text
+}
+
+// spellTime turns -hh:mm:ss.ffffff into microseconds.
+func spellTime(s string) string {
+	sign := int64(1)
+	if strings.HasPrefix(s, "-") {
+		sign, s = -1, s[1:]
+	}
+	clock, frac, _ := strings.Cut(s, ".")
+	var h, m, sec int64
+	fmt.Sscanf(clock, "%d:%d:%d", &h, &m, &sec)
+	us, _ := strconv.ParseInt((frac + "000000")[:6], 10, 64)
+	return strconv.FormatInt(sign*((h*3600+m*60+sec)*1e6+us), 10)
+}
+
+// randomType is a column type and what makes values for it.
+type randomType struct {
+	sql   string
+	value func(r *rand.Rand) string
+}
+
+func number(bits int, unsigned bool) func(r *rand.Rand) string {
+	return func(r *rand.Rand) string {
+		v := r.Uint64() >> (64 - bits)
+		switch r.IntN(5) {
+		case 0:
+			v = 0
+		case 1:
+			v = 1<<bits - 1
+		}
+		if bits == 64 && r.IntN(5) == 1 {
+			v = math.MaxUint64
+		}
+		if unsigned {
+			return strconv.FormatUint(v, 10)
+		}
+		return strconv.FormatInt(int64(v<<(64-bits))>>(64-bits), 10)
+	}
+}
+
+func pick(values ...string) func(r *rand.Rand) string {
+	return func(r *rand.Rand) string { return values[r.IntN(len(values))] }
+}
+
+func hexBytes(limit int) func(r *rand.Rand) string {
+	return func(r *rand.Rand) string {
+		b := make([]byte, r.IntN(limit+1))
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		return fmt.Sprintf("x'%x'", b)
+	}
+}
+
+func word(limit int, alphabet string) func(r *rand.Rand) string {
+	letters := []rune(alphabet)
+	return func(r *rand.Rand) string {
+		w := make([]rune, r.IntN(limit+1))
+		for i := range w {
+			w[i] = letters[r.IntN(len(letters))]
+		}
+		return "'" + string(w) + "'"
+	}
+}
+
+func decimal(whole, fraction int) func(r *rand.Rand) string {
+	return func(r *rand.Rand) string {
+		var b strings.Builder
+		if r.IntN(2) == 0 {
+			b.WriteByte('-')
+		}
+		b.WriteByte('0')
+		for range r.IntN(whole + 1) {
+			b.WriteByte(byte('0' + r.IntN(10)))
+		}
+		if fraction > 0 {
+			b.WriteByte('.')
+			for range 1 + r.IntN(fraction) {
+				b.WriteByte(byte('0' + r.IntN(10)))
+			}
+		}
+		return b.String()
+	}
+}
+
+func clock(digits int) func(r *rand.Rand) string {
+	return func(r *rand.Rand) string {
+		sign := ""
+		if r.IntN(2) == 0 {
+			sign = "-"
+		}
+		return fmt.Sprintf("'%s%d:%02d:%02d.%0*d'", sign, r.IntN(838), r.IntN(60), r.IntN(60), max(digits, 1), r.IntN(int(math.Pow10(max(digits, 1)))))
+	}
+}
+
+func moment(from, to int, digits int) func(r *rand.Rand) string {
+	return func(r *rand.Rand) string {
+		return fmt.Sprintf("'%04d-%02d-%02d %02d:%02d:%02d.%0*d'", from+r.IntN(to-from), 1+r.IntN(12), 1+r.IntN(28), r.IntN(24), r.IntN(60), r.IntN(60),
+			max(digits, 1), r.IntN(int(math.Pow10(max(digits, 1)))))
+	}
+}
+
+func document(r *rand.Rand) string {
+	var gen func(depth int) any
+	gen = func(depth int) any {
+		switch n := r.IntN(10); {
+		case n == 0:
+			return nil
+		case n == 1:
+			return r.IntN(2) == 0
+		case n == 2:
+			return int64(r.Uint64()) >> r.IntN(64)
+		case n == 3:
+			return math.Float64frombits(binary.LittleEndian.Uint64([]byte{1, 2, 3, 4, 5, 6, byte(r.IntN(256)), byte(0x30 + r.IntN(0x20))}))
+		case n < 6 || depth > 3:
+			return strings.Repeat("sä\"\\\n", r.IntN(40))
+		case n < 8:
+			a := []any{}
+			for range r.IntN(6) {
+				a = append(a, gen(depth+1))
+			}
+			return a
+		}
+		o := map[string]any{}
+		for i := range r.IntN(6) {
+			o[strings.Repeat("k", i)+strconv.Itoa(i)] = gen(depth + 1)
+		}
+		return o
+	}
+	b, _ := json.Marshal(gen(0))
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(string(b)) + "'"
+}
+
+func randomTypes(flavor config.Flavor) []randomType {
+	types := []randomType{
+		{"float", pick("0", "1.5", "-3.4e38", "1e-30", "7")}, {"double", pick("0", "-1.7e308", "2.5", "1e-300")},
+		{"year", pick("0", "1901", "2155", "2024")}, {"date", pick("'0000-00-00'", "'1000-01-01'", "'9999-12-31'", "'2024-02-29'")},
+		{"enum('a','b','c')", pick("'a'", "'c'", "''")}, {"set('x','y','z')", pick("''", "'x,z'", "'y'")},
+		{"bit(1)", pick("0", "1")}, {"bit(17)", number(17, true)}, {"bit(64)", number(64, true)},
+		{"varchar(20)", word(20, "abcé漢😀 ")}, {"varchar(300)", word(200, "xyzü")}, {"char(10)", word(10, "abß ")}, {"char(255)", word(255, "aé漢")},
+		{"varchar(40) character set latin1", word(40, "abcäöü€")}, {"text character set utf16", word(30, "aé漢😀")},
+		{"varchar(30) character set sjis", word(30, "aｱ漢字")}, {"varchar(30) character set gbk", word(30, "a漢字")},
+		{"tinytext", word(60, "q漢")}, {"mediumtext", word(2000, "long ")}, {"longtext", word(500, "é")},
+		{"binary(8)", hexBytes(8)}, {"binary(255)", hexBytes(255)}, {"varbinary(300)", hexBytes(300)}, {"tinyblob", hexBytes(200)}, {"blob", hexBytes(3000)},
+		{"geometry", pick("ST_GeomFromText('POINT(1 2)')", "ST_GeomFromText('LINESTRING(0 0,1 1,2 3)')")},
+	}
+	for i, n := range []string{"tinyint", "smallint", "mediumint", "int", "bigint"} {
+		bits := []int{8, 16, 24, 32, 64}[i]
+		types = append(types, randomType{n, number(bits, false)}, randomType{n + " unsigned", number(bits, true)})
+	}
+	for _, d := range [][2]int{{1, 0}, {9, 0}, {10, 3}, {18, 9}, {18, 0}, {19, 4}, {30, 30}, {65, 30}, {65, 0}, {38, 10}, {5, 5}} {
+		types = append(types, randomType{fmt.Sprintf("decimal(%d,%d)", d[0], d[1]), decimal(d[0]-d[1], d[1])})
+	}
+	for n := range 7 {
+		types = append(types, randomType{fmt.Sprintf("time(%d)", n), clock(n)}, randomType{fmt.Sprintf("datetime(%d)", n), moment(1, 9999, n)},
+			randomType{fmt.Sprintf("timestamp(%d) null", n), moment(1971, 2037, n)})
+	}
+	if flavor == config.MySQL {
+		types = append(types, randomType{"json", document}, randomType{"json", document})
+	}
+	return types
+}
+
+// randomTable makes a table and changes it.
+func randomTable(s *server, r *rand.Rand, name string) {
+	types := randomTypes(s.flavor)
+	columns := 1 + r.IntN(24)
+	var def strings.Builder
+	chosen := make([]randomType, columns)
+	for i := range chosen {
+		chosen[i] = types[r.IntN(len(types))]
+		fmt.Fprintf(&def, ", c%d %s", i, chosen[i].sql)
+	}
+	s.exec(fmt.Sprintf("set session binlog_row_image=%s", pick("full", "full", "minimal", "noblob")(r)))
+	s.exec(fmt.Sprintf("create table %s (id int primary key%s)", name, def.String()))
+	tuple := func(id int) string {
+		vals := []string{strconv.Itoa(id)}
+		for _, c := range chosen {
+			if v := c.value(r); r.IntN(6) == 0 {
+				vals = append(vals, "null")
+			} else {
+				vals = append(vals, v)
+			}
+		}
+		return "(" + strings.Join(vals, ",") + ")"
+	}
+	for i := range 6 {
+		s.exec(fmt.Sprintf("insert into %s values %s,%s,%s", name, tuple(3*i), tuple(3*i+1), tuple(3*i+2)))
+	}
+	for range 6 {
+		c := r.IntN(columns)
+		s.exec(fmt.Sprintf("update %s set c%d=%s where id%%%d=0", name, c, chosen[c].value(r), 1+r.IntN(4)))
+	}
+	s.exec(fmt.Sprintf("delete from %s where id>%d", name, r.IntN(18)))
+}
