@@ -308,29 +308,3 @@ func FuzzAppendRow(f *testing.F) {
 		}
 	})
 }
-
-// wide is the reference table of the benchmarks: bigint key, int, char(120), varchar(60), datetime(3), decimal(12,2), small JSON.
-func wide() *rowv1.Table {
-	return &rowv1.Table{Columns: []*rowv1.Column{
-		column(rowv1.Kind_KIND_INT, "BIGINT"), column(rowv1.Kind_KIND_INT, "INT"), column(rowv1.Kind_KIND_STRING, "CHAR", 120), column(rowv1.Kind_KIND_STRING, "VARCHAR", 60),
-		column(rowv1.Kind_KIND_DATETIME, "DATETIME", 3), column(rowv1.Kind_KIND_DECIMAL, "DECIMAL", 12, 2), column(rowv1.Kind_KIND_JSON, "JSON")}}
-}
-
-func BenchmarkAppendRow(b *testing.B) {
-	p, err := newPlan(wide(), nil, false)
-	if err != nil {
-		b.Fatal(err)
-	}
-	raw := textRow("123456789", "42", strings.Repeat("c", 119), strings.Repeat("v", 40), "2024-06-01 12:34:56.789", "1234567.89", `{"a": 1, "b": [1, 2, 3], "c": "text"}`)
-	dst := make([]byte, 0, 256<<10)
-	b.ReportAllocs()
-	b.SetBytes(int64(len(raw)))
-	for b.Loop() {
-		if len(dst) > 250<<10 {
-			dst = dst[:0]
-		}
-		if dst, err = p.appendRow(dst, raw); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

@@ -29,6 +29,8 @@ func (s *scan) query() (sql string, override bool) {
 //   - FLOAT prints six digits, and FLOAT(M,D) and DOUBLE(M,D) print D decimals. Times 1e0 each becomes a plain double, printed with the shortest
 //     text that reads back the same; negative zero keeps its sign, which it would lose by adding zero.
 //   - ENUM and SET as numbers: members may hold commas, and their text depends on character sets.
+//
+// A statement of the user's own (snapshot.select.statement.overrides) is run as it stands: its FLOATs have the digits that it selects.
 func selectExpr(c *rowv1.Column) string {
 	name := source.Quote(c.Name)
 	switch c.Kind {
@@ -127,9 +129,6 @@ func memberValues(c *rowv1.Column) map[string]uint64 {
 	}
 	return m
 }
-
-// slack is room at the end of a payload for the row that passes the limit.
-func (p *plan) slack() int { return 4096 }
 
 // appendRow packs a row of the text protocol. On an error dst is of no more use. Errors: Corrupt, naming the column.
 func (p *plan) appendRow(dst, raw []byte) ([]byte, error) {

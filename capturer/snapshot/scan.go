@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -13,6 +14,13 @@ import (
 
 // progressEvery is how often a long scan is reported: often enough for a live view, rare next to hundreds of batches a second.
 const progressEvery = 500 * time.Millisecond
+
+const (
+	// firstBatchBytes is room for some rows.
+	firstBatchBytes = 4 << 10
+	// rowSlack is room at the end of a batch for the row that passes the limit; a larger one makes the payload grow.
+	rowSlack = 4 << 10
+)
 
 // readRows scans the wanted tables one after another.
 func (r *run) readRows(ctx context.Context, c *cutSession) error {
@@ -31,6 +39,9 @@ func (r *run) readRows(ctx context.Context, c *cutSession) error {
 	}
 	r.wanted = scans
 	if err := r.estimateRows(ctx, c.view); err != nil {
+		return err
+	}
+	if err := r.emit(progressMessage(&capturev1.SnapshotProgress{Tables: uint32(len(scans))})); err != nil {
 		return err
 	}
 	for i, t := range scans {
@@ -89,7 +100,7 @@ func (s *scan) read(ctx context.Context, view *source.Conn) (err error) {
 		rows.Close()
 		return scanError(s.table, err)
 	}
-	s.batch = s.newBatch(p)
+	s.batch = s.newBatch()
 	for rows.Next() {
 		if err := s.add(p, rows.Raw()); err != nil {
 			rows.Close()
@@ -164,11 +175,16 @@ func (s *scan) mark(last bool) rowv1.Marker {
 }
 
 // newBatch starts a batch. The rows of a table are one transaction of no source, begun with the scan.
-func (s *scan) newBatch(p *plan) *rowv1.Batch {
+func (s *scan) newBatch() *rowv1.Batch {
+	// Most tables are small: the first batch grows with its rows, those after it are full but for the last.
+	size := firstBatchBytes
+	if s.begun {
+		size = s.MaxBatchBytes + rowSlack
+	}
 	return &rowv1.Batch{
 		File: s.cut.File, Snapshot: true,
 		TxnSid: []uint32{0}, TxnGno: []uint64{0}, TxnCommitUs: []uint64{s.scanTime}, TxnPos: []uint64{s.cut.Pos}, TxnThread: []uint32{0}, TxnServerId: []uint32{0},
-		Payload: make([]byte, 0, s.MaxBatchBytes+p.slack()),
+		Payload: make([]byte, 0, size),
 	}
 }
 
@@ -181,6 +197,9 @@ func (s *scan) flush(p *plan, last bool) error {
 	if last {
 		flags |= row.TxnEnds
 	}
+	if len(b.Payload) < cap(b.Payload)/2 {
+		b.Payload = bytes.Clone(b.Payload) // queues count what is used, not what is reserved
+	}
 	b.TxnFlags, b.Checkpoint = []byte{flags}, s.checkpoint(true)
 	s.begun, s.marker = true, rowv1.Marker_MARKER_UNSPECIFIED
 	if err := s.emit(&capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Batch{Batch: b}}); err != nil {
@@ -190,7 +209,7 @@ func (s *scan) flush(p *plan, last bool) error {
 	if last {
 		return nil
 	}
-	s.batch = s.newBatch(p)
+	s.batch = s.newBatch()
 	if time.Since(s.reported) < progressEvery {
 		return nil
 	}

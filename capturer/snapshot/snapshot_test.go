@@ -60,7 +60,7 @@ func TestOrderAndMarkers(t *testing.T) {
 		if diff := cmp.Diff(want, firstWords); diff != "" {
 			t.Error(diff)
 		}
-		if diff := cmp.Diff([]string{"Ddl", "Schema", "Batch", "Snapshot", "Schema", "Batch", "Snapshot", "Schema", "Snapshot", "Schema", "Batch", "Snapshot"}, s.order); diff != "" {
+		if diff := cmp.Diff([]string{"Ddl", "Snapshot", "Schema", "Batch", "Snapshot", "Schema", "Batch", "Snapshot", "Schema", "Snapshot", "Schema", "Batch", "Snapshot"}, s.order); diff != "" {
 			t.Error(diff)
 		}
 		if len(res.Tables) != 5 || res.Rows != 6 {
@@ -184,6 +184,9 @@ func TestBatches(t *testing.T) {
 			}
 		}
 		for i, b := range s.batches {
+			if cap(b.Payload) > 2*len(b.Payload)+firstBatchBytes {
+				t.Errorf("batch %d holds %d bytes in %d", i, len(b.Payload), cap(b.Payload))
+			}
 			if i < len(s.batches)-1 && (len(b.Payload) < 20000 || len(b.Payload) > 20000+2000) {
 				t.Errorf("batch %d of %d has %d bytes", i, len(s.batches), len(b.Payload))
 			}

@@ -148,9 +148,16 @@ func Head(ctx context.Context, c *Conn) (*rowv1.Position, error) {
 		p.Gtids, err = c.variable(ctx, "@@GLOBAL.gtid_binlog_pos")
 		return p, err
 	}
-	p.Gtids = tidyGTIDs(res.Get(0, "Executed_Gtid_Set"))
-	p.ServerUuid, err = c.variable(ctx, "@@GLOBAL.server_uuid")
-	return p, err
+	more, err := c.Query(ctx, "SELECT @@GLOBAL.server_uuid AS uuid, @@GLOBAL.gtid_mode AS mode")
+	if err != nil {
+		return nil, err
+	}
+	p.ServerUuid = more.Get(0, "uuid")
+	// In the other modes transactions without a GTID may come, of which the set knows nothing.
+	if strings.EqualFold(more.Get(0, "mode"), "ON") {
+		p.Gtids = tidyGTIDs(res.Get(0, "Executed_Gtid_Set"))
+	}
+	return p, nil
 }
 
 // logStatus runs the statement under the name this version knows: 8.4 dropped the old one, and the new one came with 8.2; MariaDB has its own since 10.5.
