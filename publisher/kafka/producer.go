@@ -271,3 +271,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 		return nil
 	}
 }
+
+// Broken is closed when the first delivery has failed; Err has it then.
+func (p *Producer) Broken() <-chan struct{} { return p.broken }
+
+// Err returns the first failed delivery, nil if there is none.
+func (p *Producer) Err() error { return p.failure() }

@@ -267,3 +267,9 @@ func (m *Machine) WakeAt() (at time.Duration, ok bool) { return m.cut.wakeAt() }
 
 // Open reports that a transaction is open.
 func (m *Machine) Open() bool { return m.cut.open }
+
+// SetCut changes the rules for cuts; what is under way is kept. Requires: no transaction is open.
+func (m *Machine) SetCut(c Cut) {
+	c.last = m.cut.last
+	m.cut = c
+}

@@ -1,0 +1,71 @@
+package publisher
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/rowmesh/rowmesh/publisher/kafka"
+)
+
+// deadLetters takes records that cannot be sent, as errors.tolerance and errors.deadletterqueue.topic.name say. Kafka Connect has dead letters for sinks only;
+// the names of its headers are used here too.
+type deadLetters struct {
+	tolerate bool
+	topic    string // empty: logged and counted
+	id       int32
+	parts    int32
+	batch    kafka.Batch
+}
+
+// letter is one record that cannot be sent.
+type letter struct {
+	topic, place, stage string
+	key                 []byte
+	err                 error
+}
+
+// maxLetterKey bounds the key that goes along: a key may be what is too large.
+const maxLetterKey = 64 << 10
+
+// reject returns the error that stops the lane, or nil after the letter is in the same transaction as the rows around it.
+func (d *deadLetters) reject(ctx context.Context, s *sink, l letter) error {
+	if !d.tolerate {
+		return l.err
+	}
+	t := s.t
+	t.p.metrics.rejected.WithLabelValues(t.id.Connector, l.topic).Inc()
+	t.log.Error("record not sent", "topic", l.topic, "place", l.place, "error", l.err, "deadLetterTopic", d.topic)
+	t.status.warn("tolerance "+l.topic, fmt.Sprintf("errors.tolerance=all: records of topic %s were not sent, the last one at %s: %v", l.topic, l.place, l.err))
+	if d.topic == "" {
+		return nil
+	}
+	if d.parts == 0 {
+		n, err := s.ensure(ctx, d.topic, kafka.TopicSpec{Partitions: 1, ReplicationFactor: -1})
+		if err != nil {
+			return fmt.Errorf("dead letter queue: %w", err)
+		}
+		if d.id, err = t.producer.Topic(d.topic); err != nil {
+			return fmt.Errorf("dead letter queue: %w", err)
+		}
+		d.parts = n
+	}
+	if err := t.begin(); err != nil {
+		return err
+	}
+	d.batch.Reset()
+	if len(l.key) > maxLetterKey {
+		l.key = nil
+	}
+	// A set lives as long as the producer. Letters are few, and a flood of them is bounded by what a person would look at anyway: it costs 1 KB each.
+	headers := t.producer.Headers([]kafka.Header{
+		{Key: "__connect.errors.topic", Value: []byte(l.topic)},
+		{Key: "__connect.errors.connector.name", Value: []byte(t.id.Connector)},
+		{Key: "__connect.errors.task.id", Value: []byte(strconv.Itoa(int(t.id.Task)))},
+		{Key: "__connect.errors.stage", Value: []byte(l.stage)},
+		{Key: "__connect.errors.exception.message", Value: []byte(l.err.Error())},
+		{Key: "__rowmesh.errors.source.position", Value: []byte(l.place)},
+	})
+	d.batch.Add(d.id, 0, headers, l.key, nil)
+	return t.producer.Produce(ctx, &d.batch)
+}

@@ -1,0 +1,22 @@
+// Package publisher runs lanes: it subscribes to capturers for a lane's tables, converts rows to Debezium's records, writes them to Kafka in transactions
+// together with the lane's checkpoint, and acknowledges them to the capturer.
+//
+//	Publisher.Run ── watch of assignments ──> one task per lane (Publisher.task)
+//	task: lane.Machine says what to do next; the task does it and tells how it went
+//
+//	  capturer ──gRPC──> pump ──chan──> task: encode (convert) ──> produce (kafka) ──> commit with checkpoint (services/offset) ──> ack
+//	                     bounded by        |
+//	                     credit            └─> status (etcd, newest only), progress (Report), metrics (per batch)
+//
+// What it guarantees is what package lane argues: each row of a lane is in Kafka exactly once and in order for read_committed consumers, and at least once
+// with zombies fenced for the others. Where the broker refuses transactions and the connector does not require them, the lane falls back to at least once:
+// idempotent producer, flush, then the checkpoint; its status says so.
+//
+// What stops: a lane whose error a new start may heal is RESTARTING, with back-off; any other is FAILED, and with rowmesh.restart it too starts again, slowly.
+// Other lanes go on. A lost etcd stops nothing that runs; it is needed to start a lane (Confirm). A lost broker blocks a lane in bounded memory.
+//
+// Memory, per lane: 4 MiB of credit in received batches, an arena of one encoded batch, and the producer's queue (kafka.Config.QueueBytes, here 32 MiB).
+//
+// What is not delivered: with errors.tolerance=none nothing is skipped, the lane stops with table, key, position and size. With errors.tolerance=all a record
+// that is too large or cannot be converted goes to errors.deadletterqueue.topic.name, or is logged and counted by name where there is none.
+package publisher

@@ -1,0 +1,126 @@
+package publisher
+
+import (
+	"context"
+
+	"github.com/rowmesh/rowmesh/publisher/kafka"
+	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/offset"
+)
+
+// How a lane finds its place when the number of lanes has changed.
+//
+// A layout spreads tables over lanes. Lane k of a new layout may get tables from any lane of the one before, and those stood at different places. It starts
+// at the oldest of them and skips, per table, what the table's old lane had delivered (skipper). The checkpoints of the old layout are read under the keys of
+// its lanes; but lane j of the new layout writes under the same key as lane j of the old one. So its first transaction also writes what stood there under a
+// key of its own ("frozen"), atomically with its own first checkpoint:
+//
+//	key(j)                 layout old ──────────> layout new ...
+//	key(j), frozen old     (absent)    ──same txn──> what key(j) said
+//
+// A reader that finds key(j) of the new layout takes the frozen one. A reader that finds it of the old layout, or absent, must know that no old owner can
+// still move it: it fences lane j's transactional id and reads again. That may fence the new owner of lane j too, which then starts again.
+//
+// A record written by Debezium counts for all lanes of a connector's first layout, and is frozen in the same way when lane 0 takes it over.
+
+// checkpoint returns the record that this lane starts from, and prepares t.start for a change of layout.
+func (t *task) checkpoint(ctx context.Context) (o offset.Offset, ok bool, err error) {
+	store, key := t.offsets(), t.key()
+	o, ok, t.start.partitions, err = store.Read(ctx, key)
+	if err != nil {
+		return o, false, err
+	}
+	if ok && !o.Foreign() && o.Layout == t.lane.Layout && t.lane.Previous == nil {
+		return o, true, nil
+	}
+	if t.lane.Previous == nil {
+		return t.firstLayout(ctx, store, o, ok)
+	}
+	prev := t.lane.Previous
+	mine := ok && !o.Foreign() && o.Layout == t.lane.Layout
+	old := make([]offset.Offset, prev.Count)
+	complete := true
+	for j := range prev.Count {
+		var found bool
+		if old[j], found, err = t.oldCheckpoint(ctx, store, j, prev.Number); err != nil {
+			return o, false, err
+		}
+		complete = complete && found && !old[j].InSnapshot()
+	}
+	if !mine && ok {
+		k := key
+		k.Frozen = prev.Number
+		t.start.frozen = []frozen{{k.Bytes(), o.Append(nil)}}
+	}
+	if !complete { // the old layout never had all its places: its snapshot is made again
+		return o, mine, nil
+	}
+	t.start.skip, err = newSkipper(t.cfg.Flavor, prev, old)
+	if err != nil {
+		return o, false, err
+	}
+	if mine {
+		return o, true, nil
+	}
+	return t.start.skip.oldest(), true, nil
+}
+
+// firstLayout finds the place of a lane whose connector never had another number of lanes here.
+func (t *task) firstLayout(ctx context.Context, store *offset.Store, o offset.Offset, ok bool) (offset.Offset, bool, error) {
+	plain := offset.Key{Connector: t.id.Connector, Server: t.cfg.TopicPrefix}
+	kept := plain
+	kept.Frozen = t.lane.Layout
+	if t.id.Task == 0 {
+		if ok && o.Foreign() && t.lane.Count > 1 {
+			t.start.frozen = []frozen{{kept.Bytes(), o.Append(nil)}}
+		}
+		return o, ok, nil
+	}
+	if ok {
+		return o, true, nil
+	}
+	first, found, _, err := store.Read(ctx, plain)
+	if err != nil || !found || first.Foreign() {
+		return first, found, err
+	}
+	o, ok, _, err = store.Read(ctx, kept)
+	return o, ok, err
+}
+
+// oldCheckpoint returns the last checkpoint of lane j of the layout before; found is false if it never had one.
+func (t *task) oldCheckpoint(ctx context.Context, store *offset.Store, j uint32, layout uint64) (o offset.Offset, found bool, err error) {
+	key := offset.Key{Connector: t.id.Connector, Server: t.cfg.TopicPrefix, Lane: j}
+	frozenKey := key
+	frozenKey.Frozen = layout
+	for fenced := j == t.id.Task; ; fenced = true { // our own id is fenced already
+		if o, found, _, err = store.Read(ctx, key); err != nil {
+			return o, false, err
+		}
+		if found && !o.Foreign() && o.Layout == t.lane.Layout {
+			o, found, _, err = store.Read(ctx, frozenKey)
+			return o, found, err
+		}
+		if fenced {
+			return o, found, nil
+		}
+		if err := t.fenceOther(ctx, j); err != nil {
+			return o, false, err
+		}
+	}
+}
+
+// fenceOther makes producers of another lane powerless.
+func (t *task) fenceOther(ctx context.Context, j uint32) error {
+	if t.atLeastOnce {
+		return nil // there is no fence to be had
+	}
+	p, err := kafka.New(t.producerConfig(t.transactionalID(j)))
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	if err := p.Fence(ctx); err != nil {
+		return errs.E(errs.KindOf(err), "fence lane %d of the layout before: %w", j, err)
+	}
+	return nil
+}

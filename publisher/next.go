@@ -1,0 +1,176 @@
+package publisher
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/publisher/lane"
+	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/registry"
+)
+
+// next takes one message of the stream, or waits until the machine must be asked again.
+func (t *task) next() {
+	t.report(registry.LaneRunning, nil, time.Time{})
+	var timer <-chan time.Time
+	if at, ok := t.machine.WakeAt(); ok && !t.stream.ready() {
+		tm := time.NewTimer(at - t.clock())
+		defer tm.Stop()
+		timer = tm.C
+	}
+	select {
+	case m := <-t.stream.ch:
+		err := m.err
+		if err == nil {
+			err = t.handle(m.m)
+			t.stream.s.Release(m.m)
+		}
+		if err != nil {
+			t.broke(err)
+		}
+	case <-t.inbox.wake:
+	case <-t.ctx.Done():
+	case <-t.producer.Broken():
+		t.broke(t.producer.Err())
+	case <-timer:
+	}
+}
+
+func (t *task) broke(err error) {
+	if errors.Is(err, io.EOF) {
+		if t.start.done { // the snapshot was all that is wanted
+			t.stream.close()
+			t.stream = idlePump()
+			return
+		}
+		err = errs.E(errs.Unavailable, "the capturer ended the stream")
+	}
+	t.machine.Broke(t.clock(), t.outcome(lane.Next, err))
+}
+
+// handle does what one message asks for.
+func (t *task) handle(m *capturev1.SubscribeResponse) error {
+	switch m := m.Message.(type) {
+	case *capturev1.SubscribeResponse_Opened:
+		t.progress.opened(m.Opened)
+	case *capturev1.SubscribeResponse_Schema:
+		if t.start.skip != nil {
+			t.start.skip.table(m.Schema)
+		}
+		return t.encoder.AddTable(m.Schema)
+	case *capturev1.SubscribeResponse_Batch:
+		return t.batch(m.Batch)
+	case *capturev1.SubscribeResponse_Ddl:
+		return t.ddl(m.Ddl)
+	case *capturev1.SubscribeResponse_Snapshot:
+		return t.snapshot(m.Snapshot)
+	case *capturev1.SubscribeResponse_Progress:
+		t.place.caughtUp = m.Progress.CaughtUp
+		return t.moved(m.Progress.Checkpoint, lane.Taken{})
+	case *capturev1.SubscribeResponse_Gap:
+		return t.gap(m.Gap)
+	case *capturev1.SubscribeResponse_Reset_:
+		return errs.E(errs.Unavailable, "the capturer reset the stream: %s", m.Reset_.Reason)
+	case *capturev1.SubscribeResponse_TableError:
+		e := m.TableError
+		t.p.metrics.errors.WithLabelValues(t.id.Connector, "TableStopped").Inc()
+		t.status.warn("table "+e.Database+"."+e.Table, fmt.Sprintf("table %s.%s stopped at %s:%d: %s", e.Database, e.Table, e.Position.GetFile(), e.Position.GetPos(), e.Reason))
+	}
+	return nil
+}
+
+func (t *task) batch(b *rowv1.Batch) error {
+	taken := lane.Taken{Seq: b.Seq, Rows: true, End: b.Checkpoint.GetTransactionEnd() || b.Snapshot}
+	if t.start.skip != nil {
+		if err := t.start.skip.filter(b); err != nil {
+			return err
+		}
+	}
+	t.encoded.Reset()
+	if err := t.encoder.Batch(b, &t.encoded); err != nil {
+		return err
+	}
+	n, err := t.out.send(t.work, &t.encoded, b)
+	if err != nil {
+		return err
+	}
+	taken.Bytes = n
+	var rows uint64
+	for _, g := range b.GroupRows {
+		rows += uint64(g)
+	}
+	if n := len(b.TxnCommitUs); n > 0 && b.TxnCommitUs[n-1] > 0 {
+		t.place.sourceUS, t.place.caughtUp = b.TxnCommitUs[n-1], false
+	}
+	t.progress.pending(rows, uint64(len(t.encoded.Records)), uint64(n))
+	if err := t.moved(b.Checkpoint, taken); err != nil {
+		return err
+	}
+	if b.Snapshot && t.place.taken.Source != nil && t.place.taken.Source.Snapshot == "" {
+		t.place.taken.Source.Snapshot = "INITIAL" // until it is complete, a restart makes it again
+	}
+	return nil
+}
+
+func (t *task) ddl(d *capturev1.Ddl) error {
+	t.encoded.Reset()
+	if err := t.encoder.Ddl(d, &t.encoded); err != nil {
+		return err
+	}
+	n, err := t.out.send(t.work, &t.encoded, nil)
+	if err != nil {
+		return err
+	}
+	t.progress.pending(0, uint64(len(t.encoded.Records)), uint64(n))
+	if err := t.moved(d.Checkpoint, lane.Taken{Seq: d.Seq, Rows: len(t.encoded.Records) > 0, End: d.Checkpoint.GetTransactionEnd() || d.Snapshot, Bytes: n}); err != nil {
+		return err
+	}
+	if d.Snapshot && t.place.taken.Source != nil && t.place.taken.Source.Snapshot == "" {
+		t.place.taken.Source.Snapshot = "INITIAL"
+	}
+	return nil
+}
+
+func (t *task) snapshot(s *capturev1.SnapshotProgress) error {
+	t.progress.snapshot(s)
+	if !s.Complete {
+		return nil
+	}
+	t.log.Info("snapshot complete", "tables", s.TablesDone)
+	t.again, t.snapshotted = false, t.lane.Generation
+	t.start.done = t.start.snapshot.GetOnly()
+	t.status.snapshotDone(true)
+	return t.moved(s.Checkpoint, lane.Taken{End: true, Urgent: true})
+}
+
+// moved accounts for a message: the checkpoint follows it, and the machine counts it.
+func (t *task) moved(c *rowv1.Checkpoint, taken lane.Taken) error {
+	if c == nil { // inside a snapshot: nothing to resume at, the old place stands
+		if taken.Seq == 0 {
+			return nil
+		}
+		if t.place.taken.Source == nil {
+			t.place.taken.Source = &rowv1.SourceOffset{}
+		}
+	} else {
+		t.place.move(c, t.lane.Layout)
+	}
+	if taken.Seq == 0 && !taken.Urgent {
+		taken.End = c.TransactionEnd
+	}
+	t.machine.Took(t.clock(), taken)
+	return nil
+}
+
+// gap: the log does not reach back to our place.
+func (t *task) gap(g *capturev1.Gap) error {
+	if t.cfg.Snapshot.Mode == "when_needed" && t.start.snapshot == nil {
+		t.again = true
+		return errs.E(errs.Unavailable, "%s; snapshot.mode=when_needed: a new snapshot is made", g.Reason)
+	}
+	return errs.E(errs.Gap, "%s", g.Reason)
+}

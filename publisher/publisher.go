@@ -1,0 +1,212 @@
+package publisher
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
+	"github.com/rowmesh/rowmesh/services/config"
+	"github.com/rowmesh/rowmesh/services/registry"
+)
+
+// Config is a publisher's own.
+type Config struct {
+	// WorkerID is host:port, as Connect's worker_id.
+	WorkerID string
+	// Kafka holds librdkafka's properties for all connectors: bootstrap.servers, security.protocol and so on. producer.override.* goes over it.
+	Kafka map[string]string
+	// OffsetsTopic is offset.storage.topic for connectors that name none. Default "connect-offsets", as Kafka Connect's sample files.
+	OffsetsTopic string
+	// OffsetsPartitions and OffsetsReplication shape it where it must be made. Default 25 and -1, the broker's.
+	OffsetsPartitions, OffsetsReplication int
+	// MeshName is the first part of transactional ids. Default "rowmesh". Two meshes on one Kafka need two names.
+	MeshName string
+	// QueueBytes bounds what one lane has waiting for the broker. Default 32 MiB.
+	QueueBytes int
+	// PlainProducer hands over records one by one; for comparisons.
+	PlainProducer bool
+	// Parse reads a connector's config. Default config.Parse; a process that resolves secrets gives its own.
+	Parse func(name string, cfg map[string]string) (*config.Connector, config.Result)
+	// RunID goes into the header __debezium.context.… of each record where the connector asks for it; unique per start.
+	RunID string
+}
+
+func (c Config) withDefaults() Config {
+	if c.OffsetsTopic == "" {
+		c.OffsetsTopic = "connect-offsets"
+	}
+	if c.MeshName == "" {
+		c.MeshName = "rowmesh"
+	}
+	if c.Parse == nil {
+		c.Parse = func(name string, cfg map[string]string) (*config.Connector, config.Result) {
+			return config.Parse(name, cfg)
+		}
+	}
+	return c
+}
+
+// Assignments is what the publisher needs of the mesh's registry.
+type Assignments interface {
+	// Watch sends all lanes of this member at each change, the newest only.
+	Watch(ctx context.Context) <-chan []registry.Lane
+	// Confirm says by a linearizable read whether the lane is still this member's in this generation; errors of kind NotOwner and Stale say no.
+	Confirm(ctx context.Context, l registry.Lane) error
+	// Connector returns a connector's record.
+	Connector(ctx context.Context, name string) (registry.Connector, error)
+	// CapturerFor returns host:port of the capturer that owns a source; kind Unavailable while none does.
+	CapturerFor(ctx context.Context, source registry.SourceID) (addr string, err error)
+	// PutStatus stores what a lane says of itself.
+	PutStatus(ctx context.Context, s registry.LaneStatus) error
+}
+
+// Stream is a subscription, as services/capture's client has it.
+type Stream interface {
+	Recv() (*capturev1.SubscribeResponse, error)
+	Release(m *capturev1.SubscribeResponse)
+	Ack(seq uint64) error
+	Close() error
+}
+
+// Subscribe opens a subscription on the capturer at addr.
+type Subscribe func(ctx context.Context, addr string, open *capturev1.Open) (Stream, error)
+
+// Publisher runs the lanes that are assigned to it.
+type Publisher struct {
+	cfg       Config
+	mesh      Assignments
+	subscribe Subscribe
+	log       *slog.Logger
+	metrics   *metrics
+
+	mu    sync.Mutex
+	tasks map[registry.LaneID]*task // guarded by mu; only Run changes it
+}
+
+// New returns a publisher.
+func New(cfg Config, mesh Assignments, subscribe Subscribe, log *slog.Logger, reg Registerer) (*Publisher, error) {
+	m, err := newMetrics(reg)
+	if err != nil {
+		return nil, err
+	}
+	return &Publisher{cfg: cfg.withDefaults(), mesh: mesh, subscribe: subscribe, log: log, metrics: m, tasks: map[registry.LaneID]*task{}}, nil
+}
+
+// Run runs lanes until ctx ends; then each lane commits what it may commit at once, within a few seconds.
+func (p *Publisher) Run(ctx context.Context) error {
+	assigned := map[registry.LaneID]registry.Lane{}
+	ended := make(chan registry.LaneID)
+	var running sync.WaitGroup
+	defer func() {
+		done := make(chan struct{})
+		go func() {
+			running.Wait()
+			close(done)
+		}()
+		for {
+			select {
+			case <-ended:
+			case <-done:
+				return
+			}
+		}
+	}()
+	start := func(l registry.Lane) {
+		t := newTask(p, l.LaneID)
+		t.inbox.put(&l)
+		p.mu.Lock()
+		p.tasks[l.LaneID] = t
+		p.mu.Unlock()
+		running.Go(func() {
+			t.run(ctx)
+			ended <- l.LaneID
+		})
+	}
+	watch := p.mesh.Watch(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case lanes, ok := <-watch:
+			if !ok {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			next := map[registry.LaneID]registry.Lane{}
+			for _, l := range lanes {
+				next[l.LaneID] = l
+			}
+			for id := range assigned {
+				if _, still := next[id]; !still {
+					p.task(id).inbox.put(nil)
+				}
+			}
+			assigned = next
+			for _, id := range slices.SortedFunc(maps.Keys(next), compareLanes) {
+				if l := next[id]; p.task(id) != nil {
+					p.task(id).inbox.put(&l)
+				} else {
+					start(l)
+				}
+			}
+		case id := <-ended:
+			p.mu.Lock()
+			delete(p.tasks, id)
+			p.mu.Unlock()
+			if l, again := assigned[id]; again && ctx.Err() == nil { // it came back while the task ended
+				start(l)
+			}
+		}
+	}
+}
+
+func (p *Publisher) task(id registry.LaneID) *task {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tasks[id]
+}
+
+func compareLanes(a, b registry.LaneID) int {
+	if a.Connector != b.Connector {
+		if a.Connector < b.Connector {
+			return -1
+		}
+		return 1
+	}
+	return int(a.Task) - int(b.Task)
+}
+
+// inbox holds the newest assignment of a task.
+type inbox struct {
+	mu    sync.Mutex
+	lane  *registry.Lane
+	fresh bool
+	wake  chan struct{}
+}
+
+func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }
+
+func (b *inbox) put(l *registry.Lane) {
+	b.mu.Lock()
+	b.lane, b.fresh = l, true
+	b.mu.Unlock()
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what was put last, once.
+func (b *inbox) take() (l *registry.Lane, fresh bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	fresh, b.fresh = b.fresh, false
+	return b.lane, fresh
+}
+
+// clock is the lane machine's time.
+func (t *task) clock() time.Duration { return time.Since(t.born) }

@@ -1,0 +1,267 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/publisher/convert"
+	"github.com/rowmesh/rowmesh/publisher/kafka"
+	"github.com/rowmesh/rowmesh/services/config"
+	"github.com/rowmesh/rowmesh/services/errs"
+)
+
+// topicTimeout bounds the making of one topic.
+const topicTimeout = 30 * time.Second
+
+// sink takes encoded records to the producer of one start: topics, partitions, headers, and what cannot be sent.
+type sink struct {
+	t       *task
+	batch   kafka.Batch
+	topics  map[*convert.Topic]*target
+	groups  []topicGroup
+	context int32                     // id of the context headers, kafka.None before the first use
+	extra   [convert.OldKey + 1]int32 // ids of the names of extra headers, kafka.None before the first use
+	sticky  int32                     // moves keyless records to another partition with each transaction
+	dead    deadLetters
+}
+
+// target is a topic as the producer knows it.
+type target struct {
+	id         int32
+	partitions int32
+	name       string
+}
+
+type topicGroup struct {
+	include, exclude []*regexp.Regexp
+	spec             kafka.TopicSpec
+}
+
+// extraHeaders are the names of convert's extra headers.
+var extraHeaders = [...]string{convert.NewKey: "__debezium.newkey", convert.OldKey: "__debezium.oldkey"}
+
+func newSink(t *task) *sink {
+	s := &sink{t: t, topics: map[*convert.Topic]*target{}, context: kafka.None}
+	for i := range s.extra {
+		s.extra[i] = kafka.None
+	}
+	s.dead.topic = t.cfg.Raw["errors.deadletterqueue.topic.name"]
+	s.dead.tolerate = t.cfg.ErrorsTolerance == "all"
+	return s
+}
+
+// maxRecordBytes is max.request.size.
+func maxRecordBytes(cfg *config.Connector) int {
+	for _, name := range []string{"message.max.bytes", "max.request.size"} {
+		if n, err := strconv.Atoi(cfg.Producer[name]); err == nil && n > 0 {
+			return n
+		}
+	}
+	return 1 << 20
+}
+
+func (t *task) newEncoder(cfg *config.Connector) (*convert.Encoder, error) {
+	return convert.New(cfg, convert.Options{
+		RunID: t.p.cfg.RunID, TaskID: int(t.id.Task), Now: func() int64 { return time.Now().UnixNano() }, Tolerate: cfg.ErrorsTolerance == "all",
+	})
+}
+
+// send hands records over, beginning a transaction if none is open, and returns their bytes. b is the batch that they come from, nil for statements.
+func (s *sink) send(ctx context.Context, o *convert.Output, b *rowv1.Batch) (int64, error) {
+	for _, f := range o.Failed {
+		if err := s.rejectRow(ctx, f); err != nil {
+			return 0, err
+		}
+	}
+	for _, w := range o.Warnings {
+		s.t.log.Warn("value replaced by null", "error", w)
+	}
+	if o.Warned > 0 {
+		s.t.p.metrics.errors.WithLabelValues(s.t.id.Connector, "ValueReplaced").Add(float64(o.Warned))
+	}
+	if len(o.Records) == 0 {
+		return 0, nil
+	}
+	if len(o.Arena) > math.MaxInt32 {
+		return 0, errs.E(errs.Invalid, "a batch became %d bytes of records, more than 2 GiB", len(o.Arena))
+	}
+	if err := s.t.begin(); err != nil {
+		return 0, err
+	}
+	limit := s.t.maxRecord()
+	s.batch.Arena, s.batch.Records = o.Arena, s.batch.Records[:0]
+	defer func() { s.batch.Arena = nil }() // it is the output's
+	var last *convert.Topic
+	var to *target
+	var bytes int64
+	for i := range o.Records {
+		r := &o.Records[i]
+		if r.Topic != last {
+			var err error
+			if to, err = s.target(ctx, r.Topic); err != nil {
+				return 0, err
+			}
+			last = r.Topic
+		}
+		k := s.record(r, to)
+		if n := k.Size(); n > limit {
+			if err := s.rejectLarge(ctx, o, r, b, n, limit); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		bytes += int64(k.Size())
+		s.batch.Records = append(s.batch.Records, k)
+	}
+	for from := 0; from < len(s.batch.Records); {
+		err := s.t.producer.ProduceFrom(ctx, &s.batch, from)
+		var large *kafka.RecordError
+		if !errors.As(err, &large) {
+			return bytes, err
+		}
+		// Within the limit but for its headers; rare enough to find the record by its place.
+		r := s.find(o, &s.batch.Records[large.Index])
+		if err := s.rejectLarge(ctx, o, r, b, large.Size, large.Max); err != nil {
+			return 0, err
+		}
+		from = large.Index + 1
+	}
+	return bytes, nil
+}
+
+func (s *sink) find(o *convert.Output, k *kafka.Record) *convert.Record {
+	i := slices.IndexFunc(o.Records, func(r convert.Record) bool { return int32(r.Value.Off) == k.ValOff && int32(r.Key.Off) == k.KeyOff })
+	return &o.Records[max(i, 0)]
+}
+
+// record places one record.
+func (s *sink) record(r *convert.Record, to *target) kafka.Record {
+	k := kafka.Record{Topic: to.id, Headers: kafka.None, Extra: kafka.None,
+		KeyOff: int32(r.Key.Off), KeyLen: int32(r.Key.Len), ValOff: int32(r.Value.Off), ValLen: int32(r.Value.Len)}
+	if r.Key.Len >= 0 || r.Partition >= 0 {
+		k.Partition = r.PartitionOf(to.partitions)
+	} else {
+		k.Partition = s.sticky % to.partitions
+	}
+	if r.Context {
+		if s.context == kafka.None {
+			s.context = s.t.producer.Headers(kafkaHeaders(s.t.encoder.ContextHeaders()))
+		}
+		k.Headers = s.context
+	}
+	if r.Extra != convert.NoExtra {
+		if s.extra[r.Extra] == kafka.None {
+			s.extra[r.Extra] = s.t.producer.HeaderName(extraHeaders[r.Extra])
+		}
+		k.Extra, k.ExtraOff, k.ExtraLen = s.extra[r.Extra], int32(r.ExtraValue.Off), int32(r.ExtraValue.Len)
+	}
+	return k
+}
+
+func kafkaHeaders(hs []convert.Header) []kafka.Header {
+	out := make([]kafka.Header, len(hs))
+	for i, h := range hs {
+		out[i] = kafka.Header{Key: h.Key, Value: h.Value}
+	}
+	return out
+}
+
+// target returns a topic, which is made if the cluster has none.
+func (s *sink) target(ctx context.Context, topic *convert.Topic) (*target, error) {
+	to := s.topics[topic]
+	if to != nil {
+		if n := s.t.topics.Partitions(to.name); n > 0 {
+			to.partitions = n
+			return to, nil
+		}
+	}
+	spec := s.specOf(topic.Name)
+	if topic.Kind != convert.DataTopic {
+		spec.Partitions = 1 // their records have an order over all tables
+	}
+	n, err := s.ensure(ctx, topic.Name, spec)
+	if err != nil {
+		return nil, err
+	}
+	if to == nil {
+		id, err := s.t.producer.Topic(topic.Name)
+		if err != nil {
+			return nil, err
+		}
+		to = &target{id: id, name: topic.Name}
+		s.topics[topic] = to
+	}
+	to.partitions = n
+	return to, nil
+}
+
+func (s *sink) ensure(ctx context.Context, name string, spec kafka.TopicSpec) (int32, error) {
+	ctx, cancel := context.WithTimeout(ctx, topicTimeout)
+	defer cancel()
+	n, created, err := s.t.topics.Ensure(ctx, name, spec)
+	if err != nil {
+		return 0, err
+	}
+	if created {
+		s.t.log.Info("topic created", "topic", name, "partitions", n)
+	}
+	s.t.status.topic(name)
+	return n, nil
+}
+
+// specOf returns what topic.creation.* says about a topic: the first group that includes and does not exclude it, else default.
+func (s *sink) specOf(name string) kafka.TopicSpec {
+	tc := &s.t.cfg.TopicCreation
+	for _, g := range tc.Groups {
+		if matchesAny(g.Include, name) && !matchesAny(g.Exclude, name) {
+			return kafkaSpec(g.TopicSpec)
+		}
+	}
+	return kafkaSpec(tc.Default)
+}
+
+func kafkaSpec(c config.TopicSpec) kafka.TopicSpec {
+	spec := kafka.TopicSpec{Partitions: c.Partitions, ReplicationFactor: c.ReplicationFactor, Configs: c.Configs}
+	if spec.Partitions == 0 {
+		spec.Partitions = -1
+	}
+	if spec.ReplicationFactor == 0 {
+		spec.ReplicationFactor = -1
+	}
+	return spec
+}
+
+// matchesAny reports whether an anchored expression matches; ones that do not compile were refused with the config.
+func matchesAny(expressions []string, name string) bool {
+	return slices.ContainsFunc(expressions, func(x string) bool {
+		ok, err := regexp.MatchString(`^(?:`+x+`)$`, name)
+		return err == nil && ok
+	})
+}
+
+// rejectLarge treats a record that may not be sent for its size.
+func (s *sink) rejectLarge(ctx context.Context, o *convert.Output, r *convert.Record, b *rowv1.Batch, size, limit int) error {
+	place := "in a statement"
+	if b != nil && r.Group >= 0 && int(r.Group) < len(b.GroupPos) {
+		place = fmt.Sprintf("%s:%d row %d", b.File, b.GroupPos[r.Group], r.Row)
+		if int(r.Group) < len(b.GroupFirstRow) {
+			place = fmt.Sprintf("%s:%d row %d", b.File, b.GroupPos[r.Group], uint64(b.GroupFirstRow[r.Group])+uint64(r.Row))
+		}
+	}
+	key := o.Bytes(r.Key)
+	err := errs.E(errs.Invalid, "record for topic %s with key %.200s at %s is %d bytes, larger than max.request.size (%d); raise producer.override.max.request.size "+
+		"(and the topic's max.message.bytes), exclude the large column, or set errors.tolerance=all", r.Topic.Name, key, place, size, limit)
+	return s.dead.reject(ctx, s, letter{topic: r.Topic.Name, place: place, stage: "KAFKA_PRODUCE", key: key, err: err})
+}
+
+func (s *sink) rejectRow(ctx context.Context, f *convert.RowError) error {
+	return s.dead.reject(ctx, s, letter{
+		topic: s.t.encoder.TopicOf(f.Database, f.Table).Name, place: fmt.Sprintf("%s:%d row %d", f.File, f.Pos, f.Row), stage: "VALUE_CONVERTER", err: f})
+}

@@ -1,0 +1,204 @@
+package publisher
+
+import (
+	"fmt"
+	"hash/fnv"
+
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/config"
+	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/gtid"
+	"github.com/rowmesh/rowmesh/services/offset"
+	"github.com/rowmesh/rowmesh/services/registry"
+	"github.com/rowmesh/rowmesh/services/row"
+)
+
+// skipper leaves out rows that lanes of the layout before have delivered. Pure.
+type skipper struct {
+	prev  *registry.Layout
+	marks []mark
+	first int // index of the oldest mark
+	names map[uint32]uint32
+	plans map[uint32]*row.Layout
+	wides map[uint32]int
+	lanes map[string]uint32
+}
+
+// mark is how far a lane of the layout before was.
+type mark struct {
+	offset offset.Offset
+	gtids  *gtid.Set // nil without GTIDs
+	file   string
+	pos    uint64
+	event  uint64 // of the open transaction at pos: events wholly delivered
+	row    uint64 // and rows of the next
+}
+
+func newSkipper(flavor config.Flavor, prev *registry.Layout, old []offset.Offset) (*skipper, error) {
+	s := &skipper{prev: prev, names: map[uint32]uint32{}, plans: map[uint32]*row.Layout{}, wides: map[uint32]int{}, lanes: map[string]uint32{}}
+	for j, o := range old {
+		m := mark{offset: o, file: o.Source.File, pos: o.Source.Pos, event: o.Source.Event, row: o.Source.Row}
+		if o.Source.Gtids != "" {
+			set, err := gtid.Parse(flavor, o.Source.Gtids)
+			if err != nil {
+				return nil, errs.E(errs.Corrupt, "stored offset of lane %d: %w", j, err)
+			}
+			m.gtids = set
+		}
+		s.marks = append(s.marks, m)
+		if j > 0 && m.before(&s.marks[s.first]) {
+			s.first = j
+		}
+	}
+	return s, nil
+}
+
+// oldest is the checkpoint to start from.
+func (s *skipper) oldest() offset.Offset { return s.marks[s.first].offset }
+
+// before reports that m is an earlier place than n of the same source.
+func (m *mark) before(n *mark) bool {
+	if m.gtids != nil && n.gtids != nil && !m.gtids.Equal(n.gtids) {
+		return n.gtids.Contains(m.gtids)
+	}
+	if m.file != n.file {
+		return fileBefore(m.file, n.file)
+	}
+	if m.pos != n.pos {
+		return m.pos < n.pos
+	}
+	return m.event < n.event || m.event == n.event && m.row < n.row
+}
+
+// fileBefore orders log files of one server: the number at the end grows, in digits too.
+func fileBefore(a, b string) bool {
+	if len(a) != len(b) {
+		return len(a) < len(b)
+	}
+	return a < b
+}
+
+// delivered returns how many rows of a group the mark covers, from its first, and whether that is all of it.
+func (m *mark) delivered(b *rowv1.Batch, g int) (n uint32, all bool) {
+	t := int(at(b.GroupTxn, g))
+	rows := b.GroupRows[g]
+	same := b.File == m.file && at(b.TxnPos, t) == m.pos
+	if sid := at(b.TxnSid, t); m.gtids != nil && sid > 0 && int(sid) <= len(b.Sids) {
+		if m.gtids.ContainsGTID(b.Sids[sid-1], at(b.TxnGno, t)) {
+			return rows, true
+		}
+	} else if b.File == m.file && at(b.TxnPos, t) < m.pos || b.File != m.file && fileBefore(b.File, m.file) {
+		return rows, true
+	}
+	if !same {
+		return 0, false
+	}
+	switch event := uint64(at(b.GroupEvent, g)); {
+	case event < m.event:
+		return rows, true
+	case event > m.event:
+		return 0, false
+	}
+	first := uint64(at(b.GroupFirstRow, g))
+	if m.row <= first {
+		return 0, false
+	}
+	n = uint32(min(m.row-first, uint64(rows)))
+	return n, n == rows
+}
+
+func at[T any](s []T, i int) T {
+	var zero T
+	if i < 0 || i >= len(s) {
+		return zero
+	}
+	return s[i]
+}
+
+// table learns a schema.
+func (s *skipper) table(t *rowv1.Table) {
+	name := t.Database + "." + t.Table
+	lane, ok := s.lanes[name]
+	if !ok {
+		lane = laneOf(s.prev, name)
+		s.lanes[name] = lane
+	}
+	s.names[t.SchemaId], s.plans[t.SchemaId], s.wides[t.SchemaId] = lane, row.NewLayout(t.Columns), len(t.Columns)
+}
+
+// laneOf returns the lane of a table, as rowmesh.capture.v1.Shard defines it.
+func laneOf(l *registry.Layout, table string) uint32 {
+	if i, ok := l.Pins[table]; ok {
+		return i
+	}
+	h := fnv.New64a()
+	h.Write([]byte(table))
+	return uint32(h.Sum64() % uint64(max(l.Count, 1)))
+}
+
+// filter takes delivered rows out of a batch of the log. The payload is rebuilt only if there are any.
+func (s *skipper) filter(b *rowv1.Batch) error {
+	if b.Snapshot {
+		return nil
+	}
+	skips := make([]uint32, len(b.GroupRows))
+	any := false
+	for g := range b.GroupRows {
+		lane, ok := s.names[b.GroupSchema[g]]
+		if !ok || int(lane) >= len(s.marks) {
+			continue
+		}
+		var all bool
+		skips[g], all = s.marks[lane].delivered(b, g)
+		if all && row.Op(b.GroupOp[g]) == row.Truncate {
+			b.GroupOp[g] = byte(row.Create) // of no rows: nothing
+		}
+		any = any || skips[g] > 0
+	}
+	if !any {
+		return nil
+	}
+	payload := make([]byte, 0, len(b.Payload))
+	start := uint32(0)
+	for g, n := range skips {
+		images := b.Payload[start:b.GroupEnd[g]]
+		start = b.GroupEnd[g]
+		if n > 0 {
+			rest, err := s.drop(b, g, images, n)
+			if err != nil {
+				return errs.E(errs.Corrupt, "batch %d at %s:%d: %w", b.Seq, b.File, at(b.GroupPos, g), err)
+			}
+			images = rest
+			b.GroupRows[g] -= n
+			if g < len(b.GroupFirstRow) {
+				b.GroupFirstRow[g] += n
+			}
+		}
+		payload = append(payload, images...)
+		b.GroupEnd[g] = uint32(len(payload))
+	}
+	b.Payload = payload
+	return nil
+}
+
+// drop returns the images after the first n rows of a group.
+func (s *skipper) drop(b *rowv1.Batch, g int, images []byte, n uint32) ([]byte, error) {
+	if n == b.GroupRows[g] {
+		return nil, nil
+	}
+	schema, op, flags := b.GroupSchema[g], row.Op(b.GroupOp[g]), at(b.GroupFlags, g)
+	cells := make([]row.Cell, s.wides[schema])
+	for range n {
+		for i := range op.Images() {
+			partial := flags&row.PartialAfter != 0
+			if op == row.Delete || op == row.Update && i == 0 {
+				partial = flags&row.PartialBefore != 0
+			}
+			var err error
+			if images, err = s.plans[schema].Split(cells, images, partial); err != nil {
+				return nil, fmt.Errorf("group %d: %w", g, err)
+			}
+		}
+	}
+	return images, nil
+}

@@ -1,0 +1,204 @@
+package publisher
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/config"
+	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/offset"
+)
+
+// place is how far a lane is.
+type place struct {
+	// taken is the checkpoint of what was produced last; nil Source before the first.
+	taken offset.Offset
+	// sourceUS is the source's time of the newest change produced, microseconds since the Unix epoch; 0 if unknown.
+	sourceUS uint64
+	// caughtUp: nothing more was in the source's log at the last progress message.
+	caughtUp bool
+}
+
+// move takes over a checkpoint, which may lie in a buffer that is reused.
+func (p *place) move(c *rowv1.Checkpoint, layout uint64) {
+	if c == nil {
+		return
+	}
+	p.taken = offset.Offset{Source: proto.CloneOf(c.Offset), Token: append(make([]byte, 0, len(c.Token)), c.Token...), Layout: layout}
+	if p.taken.Source == nil {
+		p.taken.Source = &rowv1.SourceOffset{}
+	}
+}
+
+// position is the place for people.
+func (p *place) position() *rowv1.Position {
+	s := p.taken.Source
+	if s == nil {
+		return nil
+	}
+	return &rowv1.Position{File: s.File, Pos: s.Pos, Gtids: s.Gtids}
+}
+
+// start is what Read found out for Subscribe.
+type start struct {
+	plan
+	// partitions of the offsets topic.
+	partitions int32
+	// skip knows what lanes of the layout before had delivered; nil if nothing.
+	skip *skipper
+	// frozen are records of the layout before that this lane's first transaction keeps for the others; see layout.go.
+	frozen []frozen
+}
+
+// plan says where a stream starts.
+type plan struct {
+	at       *capturev1.Start
+	snapshot *capturev1.SnapshotOptions // nil: none
+	// done: there is nothing to stream, the snapshot is complete and was all that is wanted.
+	done bool
+}
+
+// planStart decides from snapshot.mode and the checkpoint. again asks for a snapshot whatever there is; always says that snapshot.mode=always has not had
+// its snapshot for this start.
+func planStart(cfg *config.Connector, o offset.Offset, ok, again, always bool) (plan, error) {
+	snapshot := func(data, only bool) plan {
+		return plan{at: &capturev1.Start{At: &capturev1.Start_Snapshot{Snapshot: true}}, snapshot: snapshotOptions(cfg, data, only)}
+	}
+	resume := plan{}
+	if ok && !o.InSnapshot() {
+		if o.Foreign() {
+			resume.at = &capturev1.Start{At: &capturev1.Start_Offset{Offset: o.Source}}
+		} else {
+			resume.at = &capturev1.Start{At: &capturev1.Start_Token{Token: o.Token}}
+		}
+	}
+	have := resume.at != nil && !again
+	switch mode := cfg.Snapshot.Mode; mode {
+	case "", "initial", "when_needed":
+		if !have {
+			return snapshot(true, false), nil
+		}
+	case "always":
+		if !have || always {
+			return snapshot(true, false), nil
+		}
+	case "initial_only":
+		if !have {
+			return snapshot(true, true), nil
+		}
+		return plan{done: true}, nil
+	case "no_data", "schema_only":
+		if !have {
+			return snapshot(false, false), nil
+		}
+	case "recovery", "schema_only_recovery":
+		// What it recovers, Debezium's schema history, is not needed here: the place in the log is enough.
+		if !have {
+			return plan{}, errs.E(errs.Invalid, "snapshot.mode=%s needs a stored offset, and connector %s has none; use initial or no_data", mode, cfg.Name)
+		}
+	case "never":
+		if !have {
+			return plan{at: &capturev1.Start{At: &capturev1.Start_Earliest{Earliest: true}}}, nil
+		}
+	default:
+		return plan{}, errs.E(errs.Unsupported, "snapshot.mode=%s is not supported; use initial, initial_only, no_data, always or when_needed", mode)
+	}
+	return resume, nil
+}
+
+func snapshotOptions(cfg *config.Connector, data, only bool) *capturev1.SnapshotOptions {
+	s := &cfg.Snapshot
+	o := &capturev1.SnapshotOptions{Data: data, Only: only, IncludeTables: s.IncludeTables, SelectOverrides: s.SelectOverrides,
+		LockTimeoutMs: uint32(s.LockTimeout.Milliseconds()), ChunkRows: uint32(max(s.FetchSize, 0)), TimeZone: cfg.TimeZone}
+	switch s.LockingMode {
+	case "extended":
+		o.Locking = capturev1.LockingMode_LOCKING_MODE_EXTENDED
+	case "none":
+		o.Locking = capturev1.LockingMode_LOCKING_MODE_NONE
+	case "minimal", "":
+		o.Locking = capturev1.LockingMode_LOCKING_MODE_MINIMAL
+	}
+	return o
+}
+
+// read finds the newest checkpoint and decides where to start.
+func (t *task) read(ctx context.Context) error {
+	t.start = start{}
+	t.place = place{}
+	o, ok, err := t.checkpoint(ctx)
+	if err != nil {
+		return err
+	}
+	always := t.snapshotted != t.lane.Generation
+	if t.start.plan, err = planStart(t.cfg, o, ok, t.again, always); err != nil {
+		return err
+	}
+	if ok && t.start.snapshot == nil {
+		t.place.taken = o
+	}
+	t.status.snapshotDone(ok && !o.InSnapshot())
+	return nil
+}
+
+// open subscribes at the place that read found.
+func (t *task) open(ctx context.Context) error {
+	var err error
+	cfg := *t.cfg
+	cfg.IncludeSchemaChanges = cfg.IncludeSchemaChanges && t.id.Task == 0 // one lane tells of statements, all of them
+	if t.encoder, err = t.newEncoder(&cfg); err != nil {
+		return err
+	}
+	if t.start.done {
+		t.stream = idlePump()
+		t.running()
+		return nil
+	}
+	addr, err := t.p.mesh.CapturerFor(ctx, t.source)
+	if err != nil {
+		return fmt.Errorf("capturer for %s: %w", t.source, err)
+	}
+	s, err := t.p.subscribe(t.work, addr, t.openMessage(&cfg))
+	if err != nil {
+		return fmt.Errorf("subscribe to %s at capturer %s: %w", t.source, addr, err)
+	}
+	t.stream = newPump(s)
+	t.running()
+	return nil
+}
+
+func (t *task) running() {
+	t.lastErr, t.fatal = nil, false
+	t.log.Info("lane runs", "generation", t.lane.Generation, "position", t.place.position(), "snapshot", t.start.snapshot != nil)
+}
+
+func (t *task) openMessage(cfg *config.Connector) *capturev1.Open {
+	o := &capturev1.Open{
+		Consumer: fmt.Sprintf("%s/%d", t.id.Connector, t.id.Task),
+		Source:   string(t.source),
+		Tables: &capturev1.TableFilter{
+			IncludeDatabases: cfg.IncludeDatabases, ExcludeDatabases: cfg.ExcludeDatabases, IncludeTables: cfg.IncludeTables, ExcludeTables: cfg.ExcludeTables,
+			Builtin: !cfg.IgnoreBuiltin,
+		},
+		Start:          t.start.at,
+		Epoch:          t.lane.Generation,
+		Ddl:            capturev1.DdlScope_DDL_SCOPE_UNSPECIFIED,
+		IncludeQuery:   cfg.IncludeQuery,
+		SkipOperations: []byte(cfg.SkippedOperations),
+		Snapshot:       t.start.snapshot,
+	}
+	if t.lane.Count > 1 {
+		o.Tables.Shard = &capturev1.Shard{Index: t.id.Task, Count: t.lane.Count, Pins: t.lane.Pins}
+	}
+	if cfg.ValueConverter.Schemas || cfg.KeyConverter.Schemas {
+		// Each record repeats its schema, 2 to 10 KB: this many bytes of narrow rows are some ten megabytes of records.
+		o.MaxBatchBytes = 64 << 10
+	}
+	if cfg.IncludeSchemaChanges {
+		o.Ddl = capturev1.DdlScope_DDL_SCOPE_ALL
+	}
+	return o
+}
