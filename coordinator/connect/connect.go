@@ -59,9 +59,9 @@ type Restart struct {
 }
 
 // Validator checks a config against the servers it names: can they be reached, does the user have what it needs, does the server log rows. The connector's
-// secrets are resolved. What it finds is told to the client word for word.
+// secrets are resolved. The errors it returns are told to the client word for word, the warnings to the log.
 type Validator interface {
-	Validate(ctx context.Context, c *config.Connector) []config.Problem
+	Validate(ctx context.Context, c *config.Connector) config.Result
 }
 
 // Offsets reads and writes the offsets of connectors.

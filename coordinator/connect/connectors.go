@@ -225,7 +225,9 @@ func (h *Handler) check(ctx context.Context, s settings) (*config.Connector, con
 	_, cfg, nulls := s.split()
 	c, res := h.cfg.Secrets.Parse("", cfg, nulls...)
 	if c != nil && h.validator != nil {
-		res.Errors = h.validator.Validate(ctx, c)
+		found := h.validator.Validate(ctx, c)
+		res.Errors = found.Errors
+		res.Warnings = append(res.Warnings, found.Warnings...)
 	}
 	return c, res
 }

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"testing"
 
 	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
@@ -37,11 +36,10 @@ func newMesh() *mesh {
 	return &mesh{connectors: map[string]*Connector{}, offsets: map[string]map[string]json.RawMessage{}}
 }
 
-func newTestHandler(t *testing.T) *Handler {
-	t.Helper()
+func newTestHandler(validator Validator) *Handler {
 	m := newMesh()
 	cluster := func(context.Context) (string, error) { return "MkU3OEVBNTcwNTJENDM2Qg", nil }
-	return New(Config{ClusterID: cluster}, m, meshValidator{}, &meshOffsets{m})
+	return New(Config{ClusterID: cluster}, m, validator, &meshOffsets{m})
 }
 
 func (m *mesh) List(context.Context) ([]Connector, error) {
@@ -206,9 +204,9 @@ func (o *meshOffsets) Put(_ context.Context, connector string, entries []offset.
 // meshValidator stands for a database with one user, dbz, whose password is dbz, behind the ports of the test servers.
 type meshValidator struct{}
 
-func (meshValidator) Validate(_ context.Context, c *config.Connector) []config.Problem {
-	problem := func(format string, args ...any) []config.Problem {
-		return []config.Problem{{Option: "database.hostname", Text: fmt.Sprintf(format, args...)}}
+func (meshValidator) Validate(_ context.Context, c *config.Connector) config.Result {
+	problem := func(format string, args ...any) config.Result {
+		return config.Result{Errors: []config.Problem{{Option: "database.hostname", Text: fmt.Sprintf(format, args...)}}}
 	}
 	if !slices.Contains([]string{"mysql.test", "mariadb.test"}, c.Hostname) || c.Port != 23306 && c.Port != 23307 {
 		if c.Flavor == config.MariaDB {
@@ -223,5 +221,5 @@ func (meshValidator) Validate(_ context.Context, c *config.Connector) []config.P
 		}
 		return problem("Unable to connect: Access denied for user '%s'@'localhost' (using password: %s)", c.User, using)
 	}
-	return nil
+	return config.Result{}
 }

@@ -1,6 +1,10 @@
 package connect
 
-import "testing"
+import (
+	"os"
+	"strings"
+	"testing"
+)
 
 // departure is an answer that is not the recorded one, on purpose.
 type departure struct {
@@ -15,6 +19,7 @@ const (
 	noSecrets    = "the recorded worker prints the password"
 	clientsFault = "a client's mistake is 400, with a text"
 	exactlyOnce  = "exactly-once is always supported"
+	noPort       = "what can never be connected to is told before connecting"
 	oneX         = "names of Debezium 1.x are understood"
 )
 
@@ -33,6 +38,9 @@ var recordings = map[string]map[int]departure{
 		5: {400, "database.password=[hidden]", noSecrets},
 	},
 	"10-mysql-invalid": {
+		7:  {400, "The 'database.port' value is invalid: 0 is no port; give a number from 1 to 65535", noPort},
+		8:  {400, "The 'database.port' value is invalid: 70000 is no port", noPort},
+		9:  {400, "The 'database.port' value is invalid: -1 is no port", noPort},
 		36: {400, "The 'field.name.adjustment.mode' value is invalid: Value must be one of none, avro_unicode, avro", clientsFault},
 		38: {400, "The 'gtid.source.includes' value is invalid: A comma-separated list of valid regular expressions is expected, but Unclosed group near index 1", clientsFault},
 		62: {400, "The 'sourceinfo.struct.maker' option is not supported", clientsFault},
@@ -110,7 +118,7 @@ var recordings = map[string]map[int]departure{
 		14: {200, "rest-mis-148", "as step 5"},
 		17: {200, `"error_count":1`, "the body is that of 32-validate-mysql-bad, step 2"},
 	},
-	"42-mariadb-invalid": {23: {201, "rest-mbad-175", exactlyOnce}},
+	"42-mariadb-invalid": {5: {400, "0 is no port", noPort}, 23: {201, "rest-mbad-175", exactlyOnce}},
 }
 
 // TestRecordings sends the requests of every scenario and compares with what the recorded worker answered.
@@ -118,7 +126,28 @@ func TestRecordings(t *testing.T) {
 	for name, departures := range recordings {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			replayScenario(t, name, departures)
+			replayScenario(t, name, departures, inMemory)
+		})
+	}
+}
+
+// realServers returns the addresses of real databases with the user dbz, password dbz.
+func realServers(t *testing.T) (mysql, mariadb string) {
+	t.Helper()
+	mysql, mariadb = os.Getenv("ROWMESH_TEST_MYSQL"), os.Getenv("ROWMESH_TEST_MARIADB")
+	if testing.Short() || mysql == "" || mariadb == "" {
+		t.Skip("needs ROWMESH_TEST_MYSQL and ROWMESH_TEST_MARIADB (host:port, user dbz with password dbz), and no -short")
+	}
+	// Another name for the same host, so that placeholders tell the two apart.
+	return mysql, strings.Replace(mariadb, "127.0.0.1", "localhost", 1)
+}
+
+// TestRecordingsWithRealServers replays the scenarios that reach the database, with the check that production uses.
+func TestRecordingsWithRealServers(t *testing.T) {
+	mysql, mariadb := realServers(t)
+	for _, name := range []string{"02-create-mysql", "11-mysql-unreachable", "42-mariadb-invalid"} {
+		t.Run(name, func(t *testing.T) {
+			replayScenario(t, name, recordings[name], databases{mysql, mariadb, Preflight{}})
 		})
 	}
 }

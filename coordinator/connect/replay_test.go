@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -78,17 +79,27 @@ func load(t *testing.T, name string, into any) {
 	}
 }
 
+// databases are the addresses for the placeholders of a scenario, and who checks configs against them.
+type databases struct {
+	mysql, mariadb string // host:port
+	validator      Validator
+}
+
+var inMemory = databases{"mysql.test:23306", "mariadb.test:23307", meshValidator{}}
+
 // replayScenario runs a scenario on a fresh server. departures say which steps are answered otherwise on purpose.
-func replayScenario(t *testing.T, name string, departures map[int]departure) {
+func replayScenario(t *testing.T, name string, departures map[int]departure, db databases) {
 	var sc scenario
 	var golden struct{ Steps []recorded }
 	load(t, name+".json", &sc)
 	load(t, name+".golden.json", &golden)
-	server := httptest.NewServer(newTestHandler(t))
+	server := httptest.NewServer(newTestHandler(db.validator))
 	defer server.Close()
 	r := &replay{base: server.URL, own: map[string]bool{}}
-	r.vars = [][2]string{{"BASE", server.URL}, {"WORKER", testWorker}, {"KAFKA", "kafka.test:9092"}, {"MYSQL_HOST", "mysql.test"}, {"MYSQL_PORT", "23306"},
-		{"MARIADB_HOST", "mariadb.test"}, {"MARIADB_PORT", "23307"}, {"RUN", "run7"}}
+	mysqlHost, mysqlPort, _ := net.SplitHostPort(db.mysql)
+	mariadbHost, mariadbPort, _ := net.SplitHostPort(db.mariadb)
+	r.vars = [][2]string{{"BASE", server.URL}, {"WORKER", testWorker}, {"KAFKA", "kafka.test:9092"}, {"RUN", "run7"},
+		{"MYSQL_PORT", mysqlPort}, {"MARIADB_PORT", mariadbPort}, {"MARIADB_HOST", mariadbHost}, {"MYSQL_HOST", mysqlHost}}
 	load(t, "masks.json", &r.masks)
 	r.masks = append(sc.Masks, r.masks...)
 	for _, c := range sc.Connectors {

@@ -59,6 +59,9 @@ func (p *parser) checkModes() {
 	if s := trim(p.get("topic.naming.strategy")); s != "" && !knownStrategy(s) {
 		p.warn("topic.naming.strategy", fmt.Sprintf("topic.naming.strategy=%s is not supported: %s is used", s, defaultStrategy))
 	}
+	if port := p.integer("database.port"); port < 1 || port > 65535 {
+		p.problem("database.port", fmt.Sprintf("%d is no port; give a number from 1 to 65535", port))
+	}
 	if id := p.integer("database.server.id"); id > 1<<32-1 {
 		p.warn("database.server.id", fmt.Sprintf("database.server.id=%d does not fit the protocol's 32 bits: %d is used; set a smaller one", id, uint32(id)))
 	}
