@@ -27,7 +27,9 @@ func classify(err error) error {
 		return errs.E(errs.Unavailable, "etcd does not answer; check that it runs and that -etcd names it: %w", err)
 	case errors.Is(err, rpctypes.ErrNoSpace):
 		return errs.E(errs.Unavailable, "etcd is full; compact and defragment it or raise --quota-backend-bytes, then disarm its NOSPACE alarm: %w", err)
-	case errors.Is(err, rpctypes.ErrRequestTooLarge):
+	case errors.Is(err, rpctypes.ErrTooManyRequests):
+		return errs.E(errs.Busy, "etcd is overloaded: %w", err)
+	case errors.Is(err, rpctypes.ErrRequestTooLarge), code(err) == codes.ResourceExhausted: // the latter from the client, for more than 2 MiB
 		return errs.E(errs.Invalid, "record is larger than etcd takes (--max-request-bytes, 1.5 MiB by default): %w", err)
 	case errors.Is(err, rpctypes.ErrPermissionDenied), errors.Is(err, rpctypes.ErrAuthFailed), errors.Is(err, rpctypes.ErrUserEmpty),
 		errors.Is(err, rpctypes.ErrInvalidAuthToken):
@@ -37,8 +39,6 @@ func classify(err error) error {
 	case codes.Unavailable, codes.DeadlineExceeded:
 		// No leader, leader changed, connection refused: it comes back by itself or by the operator's hand.
 		return errs.E(errs.Unavailable, "etcd does not answer; check that it runs and that -etcd names it: %w", err)
-	case codes.ResourceExhausted:
-		return errs.E(errs.Busy, "etcd is overloaded: %w", err)
 	case codes.Canceled:
 		return context.Canceled
 	}
