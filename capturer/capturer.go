@@ -1,0 +1,353 @@
+package capturer
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
+
+	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/capture"
+	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/registry"
+)
+
+// Assignments say which sources there are and who reads them.
+type Assignments interface {
+	// Watch sends all sources whenever one changes, at first at once, until ctx ends.
+	Watch(ctx context.Context) (<-chan []registry.Source, error)
+	// Config is a connector's config, secrets resolved.
+	Config(ctx context.Context, connector string) (map[string]string, error)
+}
+
+// Config is what a capturer is made with.
+type Config struct {
+	// ID is this member's; it reads the sources that have it as their owner.
+	ID registry.MemberID
+	// Pool lends the buffers that batches are built in; the gRPC server's options should name the same one. Default: a new one.
+	Pool *capture.Pool
+}
+
+// Deps are what a capturer needs from others.
+type Deps struct {
+	Assignments Assignments
+	Schemas     SchemaStore
+	// Server makes the access to a source's server from a connector's config, and says which replica id the config asks for (0: none). Default: NewServer.
+	Server     func(connector string, config map[string]string) (Server, uint32, error)
+	Registerer prometheus.Registerer // default: a registry of its own
+	Log        *slog.Logger          // default: slog.Default
+}
+
+// Capturer reads the sources assigned to it and serves their rows.
+type Capturer struct {
+	cfg     Config
+	deps    Deps
+	metrics *metrics
+
+	mu      sync.Mutex
+	known   map[registry.SourceID]registry.Source
+	owned   map[registry.SourceID]*ownedSource
+	changed chan struct{} // closed and replaced when known or owned change
+}
+
+// ownedSource is a source that this capturer reads.
+type ownedSource struct {
+	source     *dbSource
+	connector  string
+	generation uint64
+	config     map[string]string
+	err        error // why there is no source
+	cancel     context.CancelFunc
+}
+
+var _ capture.Service = (*Capturer)(nil)
+
+// configEvery is how often the configs of the connectors whose credentials are used are read again: a changed password is found that soon.
+const configEvery = 10 * time.Second
+
+// assignmentWait is how long a subscription waits for the first assignments after a start, before it is told that nobody has the source.
+const assignmentWait = 3 * time.Second
+
+// New returns a capturer. It serves once Run runs.
+func New(cfg Config, deps Deps) *Capturer {
+	if cfg.Pool == nil {
+		cfg.Pool = capture.NewPool()
+	}
+	if deps.Server == nil {
+		deps.Server = NewServer
+	}
+	if deps.Registerer == nil {
+		deps.Registerer = prometheus.NewRegistry()
+	}
+	if deps.Log == nil {
+		deps.Log = slog.Default()
+	}
+	return &Capturer{cfg: cfg, deps: deps, metrics: newMetrics(deps.Registerer), owned: make(map[registry.SourceID]*ownedSource), changed: make(chan struct{})}
+}
+
+// Run follows the assignments until ctx ends. It returns when all readers have ended.
+func (c *Capturer) Run(ctx context.Context) error {
+	watch, err := c.deps.Assignments.Watch(ctx)
+	if err != nil {
+		return fmt.Errorf("watch sources: %w", err)
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	ticker := time.NewTicker(configEvery)
+	defer ticker.Stop()
+	var current []registry.Source
+	for {
+		select {
+		case <-ctx.Done():
+			return g.Wait()
+		case sources, ok := <-watch:
+			if !ok {
+				watch = nil // ctx ends; or the registry is gone, which must not stop the data
+				continue
+			}
+			current = sources
+		case <-ticker.C:
+		}
+		c.follow(gctx, g, current)
+	}
+}
+
+// follow makes the sources that run those that are assigned.
+func (c *Capturer) follow(ctx context.Context, g *errgroup.Group, sources []registry.Source) {
+	known := make(map[registry.SourceID]registry.Source, len(sources))
+	for _, s := range sources {
+		known[s.ID] = s
+	}
+	c.mu.Lock()
+	owned := maps.Clone(c.owned)
+	c.known = known
+	c.mu.Unlock()
+	for id, o := range owned {
+		if s, ok := known[id]; !ok || s.Owner != c.cfg.ID {
+			c.release(id, o)
+		}
+	}
+	for _, s := range sources {
+		if s.Owner == c.cfg.ID {
+			c.acquire(ctx, g, s, owned[s.ID])
+		}
+	}
+	c.mu.Lock()
+	close(c.changed)
+	c.changed = make(chan struct{})
+	c.mu.Unlock()
+}
+
+// release ends a source that somebody else has now.
+func (c *Capturer) release(id registry.SourceID, o *ownedSource) {
+	c.mu.Lock()
+	delete(c.owned, id)
+	c.mu.Unlock()
+	c.deps.Log.Info("source released", "source", string(id))
+	o.cancel()
+}
+
+// acquire starts a source, or starts it again if the access to its server has changed.
+func (c *Capturer) acquire(ctx context.Context, g *errgroup.Group, s registry.Source, old *ownedSource) {
+	cfg, err := c.deps.Assignments.Config(ctx, s.Connector)
+	if err != nil && old != nil && old.err == nil {
+		return // goes on as it is: the registry being away is no reason to stop
+	}
+	access := accessOf(cfg)
+	if old != nil && old.err == nil && maps.Equal(old.config, access) {
+		return
+	}
+	if old != nil {
+		c.release(s.ID, old)
+	}
+	o := &ownedSource{connector: s.Connector, generation: s.Generation, config: access, err: err, cancel: func() {}}
+	if err == nil {
+		var server Server
+		var serverID uint32
+		if server, serverID, o.err = c.deps.Server(s.Connector, cfg); o.err == nil {
+			o.source = newSource(s.ID, server, c.deps.Schemas, c.cfg.Pool, c.metrics, c.deps.Log, serverID)
+		}
+	}
+	if o.source != nil {
+		sctx, cancel := context.WithCancel(ctx)
+		o.cancel = cancel
+		g.Go(func() error {
+			o.source.run(sctx, func() error { return c.elsewhere(s.ID) })
+			return nil
+		})
+		c.deps.Log.Info("source acquired", "source", string(s.ID), "connector", s.Connector, "generation", s.Generation)
+	} else if old == nil || old.err == nil || old.err.Error() != o.err.Error() {
+		c.deps.Log.Error("source cannot be read", "source", string(s.ID), "connector", s.Connector, "error", o.err)
+	}
+	c.mu.Lock()
+	c.owned[s.ID] = o
+	c.mu.Unlock()
+}
+
+// accessOf are the options that say how a server is reached; a change of others leaves the source alone.
+func accessOf(config map[string]string) map[string]string {
+	out := make(map[string]string)
+	for k, v := range config {
+		if strings.HasPrefix(k, "database.") || strings.HasPrefix(k, "driver.") || strings.HasPrefix(k, "connect.") || strings.HasPrefix(k, "rowmesh.ssl.") || k == "connector.class" {
+			if !strings.HasSuffix(k, ".list") {
+				out[k] = v
+			}
+		}
+	}
+	return out
+}
+
+// elsewhere is the error of a source that is not ours.
+func (c *Capturer) elsewhere(id registry.SourceID) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, ok := c.known[id]
+	if !ok {
+		return errs.E(errs.NotFound, "source %s is not known: no running connector reads from it", id)
+	}
+	if s.Owner == c.cfg.ID {
+		return errs.E(errs.Busy, "source %s: its connection settings changed; subscribe again", id)
+	}
+	return notOwner(string(id), string(s.Owner))
+}
+
+// find returns the source that a subscription names, by id or by connector. After a start it waits a moment for the assignments.
+func (c *Capturer) find(ctx context.Context, name string) (*dbSource, error) {
+	timer := time.NewTimer(assignmentWait)
+	defer timer.Stop()
+	for {
+		c.mu.Lock()
+		changed := c.changed
+		id, known := c.idOf(name)
+		o := c.owned[id]
+		started := c.known != nil
+		c.mu.Unlock()
+		switch {
+		case o != nil && o.source != nil:
+			return o.source, nil
+		case o != nil:
+			return nil, o.err
+		case started && !known:
+			if id, err := c.idByConfig(ctx, name); err == nil && string(id) != name {
+				name = string(id)
+				continue
+			}
+			return nil, c.elsewhere(registry.SourceID(strings.ToLower(name)))
+		case started:
+			return nil, c.elsewhere(id)
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			return nil, errs.E(errs.Busy, "source %s: this capturer does not know its assignments yet; try again", name)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// idOf finds a source by its id or by the connector whose credentials it uses. Requires: mu.
+func (c *Capturer) idOf(name string) (registry.SourceID, bool) {
+	id := registry.SourceID(strings.ToLower(name))
+	if _, ok := c.known[id]; ok {
+		return id, true
+	}
+	for _, s := range c.known {
+		if s.Connector == name {
+			return s.ID, true
+		}
+	}
+	return id, false
+}
+
+// idByConfig finds the source of a connector that shares it with the one whose credentials are used.
+func (c *Capturer) idByConfig(ctx context.Context, connector string) (registry.SourceID, error) {
+	cfg, err := c.deps.Assignments.Config(ctx, connector)
+	if err != nil {
+		return "", err
+	}
+	return registry.SourceOf(cfg)
+}
+
+// Subscribe implements capture.Service.
+func (c *Capturer) Subscribe(ctx context.Context, open *capturev1.Open, out capture.Sender) error {
+	s, err := c.find(ctx, open.Source)
+	if err != nil {
+		return err
+	}
+	f, err := newFeed(open, c.cfg.Pool)
+	if err != nil {
+		return err
+	}
+	err = s.subscribe(ctx, f, out)
+	if errs.KindOf(err) == errs.Gap {
+		return out.Send(gapMessage(err))
+	}
+	return err
+}
+
+// Describe implements capture.Service.
+func (c *Capturer) Describe(ctx context.Context, req *capturev1.DescribeSourceRequest) (*capturev1.DescribeSourceResponse, error) {
+	s, err := c.find(ctx, req.Source)
+	if err != nil {
+		return nil, err
+	}
+	f, err := newFilter(req.Tables)
+	if err != nil {
+		return nil, err
+	}
+	session, err := s.server.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer session.Close()
+	info := session.Info()
+	resp := &capturev1.DescribeSourceResponse{Source: string(s.id), Flavor: string(info.Flavor), Version: info.Version, Settings: maps.Clone(info.Settings)}
+	if resp.Position, err = session.Head(ctx); err != nil {
+		return nil, err
+	}
+	sizes, err := session.Sizes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	resp.Tables = slices.DeleteFunc(sizes, func(t *capturev1.TableInfo) bool { return f.table(t.Database, t.Table)&wanted == 0 })
+	resp.Subscribers, resp.Connections = s.subscribers()
+	return resp, nil
+}
+
+// Position is where the shared reader of a source stands, for reports to the coordinator; nil if there is none or it is in motion.
+func (c *Capturer) Position(id registry.SourceID) *rowv1.Position {
+	c.mu.Lock()
+	o := c.owned[id]
+	c.mu.Unlock()
+	if o == nil || o.source == nil {
+		return nil
+	}
+	s := o.source
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shared == nil || !s.shared.parked {
+		return nil
+	}
+	return proto.CloneOf(s.shared.at.position())
+}
+
+// Sources are the sources that this capturer reads now, with their generations, for reports to the coordinator.
+func (c *Capturer) Sources() []registry.Source {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []registry.Source
+	for id, o := range c.owned {
+		out = append(out, registry.Source{ID: id, Connector: o.connector, Owner: c.cfg.ID, Generation: o.generation})
+	}
+	slices.SortFunc(out, func(a, b registry.Source) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	return out
+}

@@ -1,0 +1,282 @@
+package capturer
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/rowmesh/rowmesh/capturer/binlog"
+	"github.com/rowmesh/rowmesh/capturer/schema"
+	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/registry"
+	"github.com/rowmesh/rowmesh/services/row"
+)
+
+// storeRetry is how long a reader waits before it tries again to store a schema version. Rows that follow a DDL wait for it: a capturer that takes
+// over must find the shape that they have.
+const storeRetry = time.Second
+
+// statement takes a statement of the log: it advances the catalogue, stores the new shapes, and then tells the feeds.
+func (r *reader) statement(ctx context.Context, ev *binlog.Event) error {
+	if ev.InTransaction && writesRows(ev.SQL) {
+		// binlog_format=STATEMENT in some session: what the statement did to rows is not in the log.
+		r.src.metrics.statements.WithLabelValues(string(r.src.id)).Inc()
+		r.logger.Warn("a change was logged as a statement and cannot be captured; set binlog_format=ROW", "database", ev.Database, "file", ev.File, "pos", ev.Pos, "statement", clip(ev.SQL))
+		return nil
+	}
+	if !r.tables.catalog.Affects(ev.Database, ev.SQL) {
+		return nil
+	}
+	before := r.tables.names()
+	changes, err := r.tables.catalog.Apply(ev.Database, ev.SQL, schema.ApplyOptions{})
+	if err == nil && len(changes) == 0 {
+		return nil
+	}
+	clear(r.tables.maps) // shapes have changed; the log describes tables anew
+	if err != nil {
+		return r.unknownStatement(ctx, ev, err)
+	}
+	if err := r.store(ctx, r.versions(ev, changes, before)...); err != nil {
+		return err
+	}
+	if r.skip.event > 0 {
+		return nil // told before
+	}
+	for _, f := range r.feeds {
+		if !f.dead {
+			r.tellDDL(f, ev, changes)
+		}
+	}
+	return nil
+}
+
+// versions are the shapes that hold from the end of a statement on; inside a transaction from its start, where a reader that resumes looks.
+func (r *reader) versions(ev *binlog.Event, changes []schema.Change, before [][2]string) []registry.TableVersion {
+	after := r.at.clone()
+	if !ev.InTransaction {
+		after.file, after.pos = ev.File, ev.EndPos
+		if ev.SID != "" && after.gtids != nil {
+			_ = after.gtids.Add(ev.SID, ev.GNO) // advance reports what is wrong with it
+		}
+	}
+	from := after.position()
+	var out []registry.TableVersion
+	add := func(db, table string, shape *rowv1.Table) {
+		out = append(out, registry.TableVersion{Database: db, Table: table, ValidFrom: from, Shape: shape})
+	}
+	for _, c := range changes {
+		if c.PreviousTable != "" {
+			add(c.PreviousDatabase, c.PreviousTable, nil)
+		}
+	}
+	for _, c := range changes {
+		switch {
+		case c.Type == schema.DropDatabase:
+			for _, n := range before {
+				if n[0] == c.Database {
+					add(n[0], n[1], nil)
+				}
+			}
+		case c.Table != "" && c.Type != schema.TruncateTable && !c.Passing:
+			add(c.Database, c.Table, c.After)
+		}
+	}
+	return out
+}
+
+// store puts versions into the schema store, however long that takes.
+func (r *reader) store(ctx context.Context, versions ...registry.TableVersion) error {
+	for {
+		err := r.src.history.put(ctx, versions...)
+		if err == nil {
+			return nil
+		}
+		r.logger.Warn("schema version not stored; rows wait for it", "file", r.at.file, "pos", r.at.pos, "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(storeRetry):
+		}
+	}
+}
+
+// unknownStatement stops the table of a statement that is not understood: from here on its shape is not known. A table that was not known before stays
+// that way; its first rows make the reader look for its shape.
+func (r *reader) unknownStatement(ctx context.Context, ev *binlog.Event, err error) error {
+	var unknown *schema.UnknownError
+	if !errors.As(err, &unknown) || r.tables.catalog.Table(unknown.Database, unknown.Table) == nil {
+		r.logger.Debug("statement not understood", "database", ev.Database, "file", ev.File, "pos", ev.Pos, "error", err)
+		return nil
+	}
+	r.tables.catalog.DropTable(unknown.Database, unknown.Table)
+	after := r.at.clone()
+	after.file, after.pos = ev.File, ev.EndPos
+	if ev.SID != "" && after.gtids != nil {
+		_ = after.gtids.Add(ev.SID, ev.GNO) // advance reports what is wrong with it
+	}
+	if err := r.store(ctx, registry.TableVersion{Database: unknown.Database, Table: unknown.Table, ValidFrom: after.position()}); err != nil {
+		return err
+	}
+	var feeds []*feed
+	for _, f := range r.feeds {
+		if !f.dead && f.wants(unknown.Database, unknown.Table) {
+			feeds = append(feeds, f)
+		}
+	}
+	if len(feeds) > 0 {
+		r.tableError(unknown.Database, unknown.Table, ev.Pos, err, feeds)
+	}
+	return nil
+}
+
+// tellDDL sends a feed what concerns it of a statement: one message per change, since a statement that drops three tables is three changes to whoever
+// follows one of them.
+func (r *reader) tellDDL(f *feed, ev *binlog.Event, changes []schema.Change) {
+	var mine []*capturev1.Ddl
+	for i := range changes {
+		c := &changes[i]
+		if c.Type == schema.TruncateTable {
+			r.truncate(f, ev, c)
+		}
+		if f.concerns(c) {
+			mine = append(mine, r.ddl(ev, c))
+		}
+	}
+	if len(mine) == 0 {
+		return
+	}
+	f.flush(r)
+	for i, d := range mine {
+		d.Checkpoint = r.ddlCheckpoint(f, ev, i == len(mine)-1)
+		f.send(r, &capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Ddl{Ddl: d}}, d.Checkpoint)
+	}
+}
+
+// concerns says whether a feed is told of a change.
+func (f *feed) concerns(c *schema.Change) bool {
+	var need answer
+	switch f.open.Ddl {
+	case capturev1.DdlScope_DDL_SCOPE_NONE:
+		return false
+	case capturev1.DdlScope_DDL_SCOPE_ALL:
+		if c.Table == "" {
+			return f.filter.database(c.Database)
+		}
+		need = selected
+	default:
+		if c.Table == "" {
+			return false
+		}
+		need = wanted
+	}
+	return f.filter.table(c.Database, c.Table)&need != 0 || c.PreviousTable != "" && f.filter.table(c.PreviousDatabase, c.PreviousTable)&need != 0
+}
+
+// ddl spells a change.
+func (r *reader) ddl(ev *binlog.Event, c *schema.Change) *capturev1.Ddl {
+	d := &capturev1.Ddl{
+		Database: c.Database, Statement: c.Statement, File: ev.File, Pos: ev.Pos, Gtid: gtidText(ev), TimeUs: uint64(ev.Time) * 1e6, ServerId: ev.ServerID, Thread: ev.Thread,
+	}
+	if ev.CommitUS > 0 {
+		d.TimeUs = ev.CommitUS
+	}
+	if d.Statement == "" {
+		d.Statement = ev.SQL
+	}
+	switch {
+	case c.Type == schema.TruncateTable:
+		d.Truncated = []string{c.Database + "." + c.Table}
+	case c.Table != "":
+		d.Changes = []*capturev1.TableChange{tableChange(c)}
+	}
+	return d
+}
+
+func tableChange(c *schema.Change) *capturev1.TableChange {
+	out := &capturev1.TableChange{Database: c.Database, Table: c.Table, PreviousDatabase: c.PreviousDatabase, PreviousTable: c.PreviousTable}
+	switch c.Type {
+	case schema.CreateTable:
+		out.Type = capturev1.ChangeType_CHANGE_TYPE_CREATE
+	case schema.DropTable:
+		out.Type = capturev1.ChangeType_CHANGE_TYPE_DROP
+	default:
+		out.Type = capturev1.ChangeType_CHANGE_TYPE_ALTER
+	}
+	if c.After != nil {
+		out.After = proto.CloneOf(c.After)
+	}
+	return out
+}
+
+// ddlCheckpoint says where to resume after a message of a statement: behind it after the last one, else before it.
+func (r *reader) ddlCheckpoint(f *feed, ev *binlog.Event, last bool) *rowv1.Checkpoint {
+	t := &r.txn
+	before := r.at.position()
+	c := &rowv1.Checkpoint{Offset: &rowv1.SourceOffset{TsSec: t.seconds(ev.Time), File: ev.File, Pos: t.pos, Gtids: before.Gtids, Event: 1, ServerId: ev.ServerID}}
+	if !last || ev.InTransaction {
+		c.Token = encodeToken(before, f.done)
+		return c
+	}
+	after := r.at.clone()
+	after.file, after.pos = ev.File, ev.EndPos
+	if ev.SID != "" && after.gtids != nil {
+		_ = after.gtids.Add(ev.SID, ev.GNO) // advance reports what is wrong with it
+	}
+	f.mark = r.boundaries + 1 // the boundary that this statement ends at
+	c.Token, c.TransactionEnd = encodeToken(after.position(), cursor{}), true
+	return c
+}
+
+// truncate puts a truncate into a feed's batch, as an event of its own without rows.
+func (r *reader) truncate(f *feed, ev *binlog.Event, c *schema.Change) {
+	if f.skips[row.Truncate] || !f.wants(c.Database, c.Table) {
+		return
+	}
+	shape := r.tables.catalog.Table(c.Database, c.Table)
+	if shape == nil {
+		return // no rows of it were ever sent
+	}
+	f.room(r)
+	s := r.tell(f, shape)
+	f.openBatch(r)
+	f.addGroup(r, s, group{op: row.Truncate, event: 1, pos: ev.Pos, time: ev.Time})
+	f.commit(r)
+}
+
+// uuidLength is the length of a server's uuid, which MariaDB's "domain-server" never has.
+const uuidLength = 36
+
+func gtidText(ev *binlog.Event) string {
+	if ev.SID == "" {
+		return ""
+	}
+	separator := ":"
+	if len(ev.SID) < uuidLength {
+		separator = "-" // MariaDB's domain-server-number
+	}
+	return ev.SID + separator + strconv.FormatUint(ev.GNO, 10)
+}
+
+// writesRows says whether a statement changes rows.
+func writesRows(sql string) bool {
+	word, _, _ := strings.Cut(strings.TrimLeft(sql, " \t\r\n("), " ")
+	switch strings.ToUpper(strings.TrimSpace(word)) {
+	case "INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD":
+		return true
+	}
+	return false
+}
+
+// clip shortens a statement for the log.
+func clip(sql string) string {
+	const most = 200
+	if len(sql) <= most {
+		return sql
+	}
+	return strings.ToValidUTF8(sql[:most], "") + "..."
+}

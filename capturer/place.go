@@ -1,0 +1,112 @@
+package capturer
+
+import (
+	"cmp"
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/config"
+	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/gtid"
+)
+
+// tokenVersion is the format of resume tokens.
+const tokenVersion = 1
+
+// place is a place between two transactions of a server's log.
+type place struct {
+	file string
+	pos  uint64
+	// gtids are executed before this place; nil if the log has none or the start did not say. Owned by whoever owns the place.
+	gtids *gtid.Set
+	uuid  string // server_uuid; empty if unknown (MariaDB)
+}
+
+// cursor is a place inside a transaction: events of it that are wholly delivered, and rows of the next one. Zero at a transaction's start.
+type cursor struct{ event, row uint64 }
+
+// before says whether the row of an event comes before the cursor, that is, was delivered.
+func (c cursor) before(event, row uint64) bool {
+	return event < c.event || event == c.event && row < c.row
+}
+
+func (c cursor) zero() bool { return c == cursor{} }
+
+// newPlace reads a position.
+func newPlace(flavor config.Flavor, p *rowv1.Position) (place, error) {
+	at := place{file: p.GetFile(), pos: p.GetPos(), uuid: p.GetServerUuid()}
+	if p.GetGtids() == "" {
+		return at, nil
+	}
+	set, err := gtid.Parse(flavor, p.Gtids)
+	if err != nil {
+		return place{}, errs.E(errs.Invalid, "position: %w", err)
+	}
+	at.gtids = set
+	return at, nil
+}
+
+// position spells the place.
+func (p *place) position() *rowv1.Position {
+	out := &rowv1.Position{File: p.file, Pos: p.pos, ServerUuid: p.uuid}
+	if p.gtids != nil {
+		out.Gtids = p.gtids.String()
+	}
+	return out
+}
+
+// clone returns an independent copy.
+func (p *place) clone() place {
+	c := *p
+	if c.gtids != nil {
+		c.gtids = c.gtids.Clone()
+	}
+	return c
+}
+
+// same says whether two places of one server's log are one: by file and position, or by the transactions before them. The latter matters where a
+// server has started a new file in between: end of the old one and beginning of the new one are the same place.
+func (p *place) same(o *place) bool {
+	if p.file == o.file && p.pos == o.pos {
+		return true
+	}
+	return p.gtids != nil && o.gtids != nil && !p.gtids.Empty() && p.gtids.Equal(o.gtids)
+}
+
+// compare orders two places of one server's log by file and position.
+func (p *place) compare(o *place) int { return comparePositions(p.file, p.pos, o.file, o.pos) }
+
+func comparePositions(fileA string, posA uint64, fileB string, posB uint64) int {
+	return cmp.Or(cmp.Compare(fileNumber(fileA), fileNumber(fileB)), cmp.Compare(fileA, fileB), cmp.Compare(posA, posB))
+}
+
+// fileNumber is the number at the end of a log file's name. Names are not compared as text: after 999999 a seventh digit comes.
+func fileNumber(file string) uint64 {
+	n, err := strconv.ParseUint(file[strings.LastIndexByte(file, '.')+1:], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// encodeToken makes the opaque token.
+func encodeToken(start *rowv1.Position, c cursor) []byte {
+	// Marshalling fails only for strings that are not UTF-8, which GTID sets and file names are not.
+	b, _ := proto.Marshal(&rowv1.ResumeToken{Version: tokenVersion, Start: start, Event: c.event, Row: c.row})
+	return b
+}
+
+// decodeToken reads a token.
+func decodeToken(b []byte) (*rowv1.ResumeToken, error) {
+	t := new(rowv1.ResumeToken)
+	if err := proto.Unmarshal(b, t); err != nil {
+		return nil, errs.E(errs.Invalid, "start.token is not a resume token (%d bytes): %w", len(b), err)
+	}
+	if t.Version != tokenVersion || t.Start.GetFile() == "" && t.Start.GetGtids() == "" {
+		return nil, errs.E(errs.Invalid, "start.token has format %d and file %q; this version reads format %d", t.Version, t.Start.GetFile(), tokenVersion)
+	}
+	return t, nil
+}

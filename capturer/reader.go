@@ -1,0 +1,404 @@
+package capturer
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/rowmesh/rowmesh/capturer/binlog"
+	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/source"
+)
+
+const (
+	// slowFor is how long a subscriber may hold the others of its reader up: the queue before it has absorbed ordinary pauses already.
+	slowFor = time.Second
+	// lookEvery is the number of boundaries after which a reader that is never idle looks after its feeds: it sends small batches that wait and tells progress.
+	lookEvery = 1024
+	// Reconnecting starts at once and slows down to a try every ten seconds: a server that restarts is met soon, one that is away is left in peace.
+	minBackoff = 200 * time.Millisecond
+	maxBackoff = 10 * time.Second
+)
+
+// errJoined ends a reader whose feeds have moved to the shared one.
+var errJoined = errors.New("joined the shared reader")
+
+// reader is one binlog connection and the feeds that it serves.
+//
+// All the feeds stand at the same place of the log. The reader takes an event, hands it to each feed that wants it, and goes on; where a feed cannot take
+// more, the reader waits, the socket fills and the server's dump thread waits too. At each boundary between transactions it may stop for others: see join.go.
+//
+// The fields are the goroutine's of run, but for those marked as guarded by source.mu. While parked is true the reader is at a boundary and touches
+// neither at nor feeds: whoever holds the mutex then may add and remove feeds.
+type reader struct {
+	src      *dbSource
+	serverID uint32
+	log      Log
+	info     source.Info
+	logger   *slog.Logger
+
+	at         place     // the last boundary
+	boundaries uint64    // counts them
+	atBoundary bool      // no transaction is open
+	headAt     place     // end of the log when the connection was made
+	skip       cursor    // what of the next transaction was handed out before this connection
+	done       cursor    // what of the open transaction is handed out
+	txn        txn       // the open transaction
+	text       []byte    // at's GTIDs; see beforeText
+	textFor    uint64    // boundary of text
+	eventTime  time.Time // of the newest event
+	tables     *tables
+	members    uint64 // raised when feeds changes
+	scratch    []byte
+	pending    counts
+	failedJoin time.Time // last join that did not work
+	joinWait   time.Duration
+
+	attention atomic.Bool // park at the next boundary: somebody waits
+	caughtUp  atomic.Bool // headAt was reached
+
+	// Guarded by source.mu.
+	feeds  []*feed // read by run without the mutex: others change it only while parked
+	live   int     // feeds that have neither left nor ended
+	parked bool
+	gate   *gate
+	closed bool // takes no more feeds
+	stop   context.CancelFunc
+}
+
+// txn is the open transaction.
+type txn struct {
+	sid      string
+	gno      uint64
+	commitUS uint64
+	pos      uint64
+	thread   uint32
+	serverID uint32
+}
+
+// seconds is the time that Debezium gives a row of the transaction: that of the original commit where the log has it, else the event's.
+func (t *txn) seconds(header uint32) int64 {
+	if t.commitUS > 0 {
+		return int64(t.commitUS / 1e6)
+	}
+	return int64(header)
+}
+
+// run reads until ctx ends, the last feed leaves, or the feeds have joined another reader. Connections that break are made again.
+func (r *reader) run(ctx context.Context) {
+	defer r.close()
+	backoff := time.Duration(0)
+	for ctx.Err() == nil {
+		err := r.connect(ctx)
+		if err == nil {
+			r.src.metrics.connected(r.src.id, 1)
+			err = r.read(ctx)
+			r.src.metrics.connected(r.src.id, -1)
+			r.log.Close()
+			backoff = 0
+		}
+		if errors.Is(err, errJoined) || ctx.Err() != nil {
+			return
+		}
+		r.flushAll() // what is decoded need not wait for the server to come back
+		if !r.again(err) {
+			r.fail(err)
+			return
+		}
+		r.src.metrics.reconnects.WithLabelValues(string(r.src.id)).Inc()
+		r.logger.Warn("binlog connection lost", "file", r.at.file, "pos", r.at.pos, "retry_in", backoff, "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(backoff):
+		}
+		backoff = min(max(2*backoff, minBackoff), maxBackoff)
+	}
+}
+
+// again classifies an error of the connection: whether another try can help.
+func (r *reader) again(err error) bool {
+	switch errs.KindOf(err) {
+	case errs.Unavailable, errs.Busy:
+		return true
+	case errs.Internal:
+		// What the server or the network said and nobody recognised; a defect of ours would come again and stay visible in the log.
+		return true
+	}
+	// Gap, Denied, Corrupt, Unsupported, Invalid: the subscriber must know, and a person must act.
+	return false
+}
+
+// fail ends all feeds for good.
+func (r *reader) fail(err error) {
+	r.logger.Error("source stopped", "file", r.at.file, "pos", r.at.pos, "error", err)
+	for _, f := range r.feeds {
+		if errs.KindOf(err) == errs.Gap {
+			f.end(gapMessage(err), nil)
+			continue
+		}
+		f.end(nil, err)
+	}
+}
+
+// connect checks that the server still has what comes after the last boundary, and opens its log there.
+func (r *reader) connect(ctx context.Context) error {
+	session, err := r.src.server.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	r.info = session.Info()
+	if err := checkLineage(ctx, session, &r.at); err != nil {
+		return err
+	}
+	head, err := session.Head(ctx)
+	if err != nil {
+		return err
+	}
+	if r.headAt, err = newPlace(r.info.Flavor, head); err != nil {
+		return err
+	}
+	if r.at.uuid != "" && r.at.uuid != r.info.ServerUUID && !r.done.zero() {
+		// Another server's log has the same transactions, but not necessarily the same events in them.
+		r.logger.Warn("another server answers in the middle of a transaction: its rows come again from its start", "was", r.at.uuid, "is", r.info.ServerUUID)
+		r.done = cursor{}
+	}
+	if r.at.uuid != "" && r.at.uuid != r.info.ServerUUID {
+		r.at.file, r.at.pos = "", 0 // names of another server's files; the log's first event has this one's
+	}
+	r.at.uuid = r.info.ServerUUID
+	start := binlog.Start{File: r.at.file, Pos: r.at.pos}
+	if r.at.gtids != nil && r.info.HasGTIDs() {
+		start.GTIDs = r.at.gtids.String()
+	}
+	if r.tables == nil {
+		if r.tables, err = newTables(ctx, r, session); err != nil {
+			return err
+		}
+	}
+	log, err := r.src.server.Dial(ctx, r.info, r.serverID, start)
+	if err != nil {
+		return err
+	}
+	r.log = log
+	r.skip, r.atBoundary = r.done, true
+	r.caughtUp.Store(false)
+	return nil
+}
+
+// read takes events until the connection breaks.
+func (r *reader) read(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { r.log.Close() })
+	defer stop()
+	for {
+		if r.atBoundary {
+			if err := r.boundary(ctx); err != nil {
+				return err
+			}
+		}
+		ev, err := r.log.Next()
+		r.unpark(ctx)
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := r.take(ctx, ev); err != nil {
+			return err
+		}
+	}
+}
+
+// boundary looks after the feeds and after whoever waits, between two transactions. Before a transaction that is half handed out already nobody may
+// join or be told that its beginning is where to resume.
+func (r *reader) boundary(ctx context.Context) error {
+	if !r.skip.zero() {
+		return nil
+	}
+	idle := !r.log.Buffered()
+	if idle || r.boundaries%lookEvery == 0 {
+		if idle && !r.caughtUp.Load() && (r.at.compare(&r.headAt) >= 0 || r.at.same(&r.headAt)) {
+			r.caughtUp.Store(true)
+		}
+		r.flushAll()
+		r.tellProgress(idle && r.caughtUp.Load(), false)
+		r.observe()
+	}
+	if idle || r.attention.Load() {
+		if idle {
+			if err := r.tryJoin(ctx); err != nil || !r.atBoundary {
+				return err // without joining it may have read into a transaction
+			}
+		}
+		r.park(ctx)
+	}
+	return nil
+}
+
+// take hands one event on.
+func (r *reader) take(ctx context.Context, ev *binlog.Event) error {
+	r.pending.events++
+	if ev.Time > 0 {
+		r.eventTime = time.Unix(int64(ev.Time), 0)
+	}
+	switch ev.Kind {
+	case binlog.Begin:
+		r.txn = txn{ev.SID, ev.GNO, ev.CommitUS, ev.TxnPos, ev.Thread, ev.ServerID}
+		r.atBoundary, r.done = false, r.skip
+		if ev.File != r.at.file { // the first transaction after a start by GTIDs
+			r.flushAll()
+			r.at.file, r.at.pos = ev.File, ev.Pos
+		}
+	case binlog.Rows:
+		return r.rows(ctx, ev)
+	case binlog.Commit, binlog.Rollback:
+		for _, f := range r.feeds {
+			if !f.dead {
+				f.commit(r)
+			}
+		}
+		r.pending.transactions++
+		return r.advance(ev.File, ev.EndPos, ev.SID, ev.GNO)
+	case binlog.Query:
+		if ev.InTransaction {
+			return r.statement(ctx, ev)
+		}
+		r.txn = txn{ev.SID, ev.GNO, ev.CommitUS, ev.TxnPos, ev.Thread, ev.ServerID}
+		if err := r.statement(ctx, ev); err != nil {
+			return err
+		}
+		return r.advance(ev.File, ev.EndPos, ev.SID, ev.GNO)
+	case binlog.Rotate:
+		if ev.File != r.at.file {
+			r.flushAll() // a batch has one file
+		}
+		r.move(ev.File, ev.Pos)
+	case binlog.Heartbeat:
+		r.move(ev.File, ev.Pos)
+		r.caughtUp.Store(true)
+		r.tellProgress(true, true)
+	}
+	return nil
+}
+
+// advance makes the end of a transaction the last boundary.
+func (r *reader) advance(file string, end uint64, sid string, gno uint64) error {
+	r.skip, r.done = cursor{}, cursor{}
+	if sid != "" && r.at.gtids != nil {
+		if err := r.at.gtids.Add(sid, gno); err != nil {
+			return errs.E(errs.Corrupt, "%s:%d: %w", file, end, err)
+		}
+	}
+	r.at.file, r.at.pos = file, end
+	r.boundaries++
+	r.atBoundary = true
+	return nil
+}
+
+// move moves the boundary over what is not a transaction.
+func (r *reader) move(file string, pos uint64) {
+	if !r.atBoundary || comparePositions(file, pos, r.at.file, r.at.pos) <= 0 {
+		return
+	}
+	r.at.file, r.at.pos = file, pos
+	r.boundaries++
+}
+
+// beforeText is the text of the GTIDs before the open transaction. It is rendered once per transaction, and only if a feed wants rows of it.
+func (r *reader) beforeText() []byte {
+	if r.at.gtids == nil {
+		return nil
+	}
+	if r.textFor != r.boundaries+1 {
+		r.text = r.at.gtids.AppendText(r.text[:0])
+		r.textFor = r.boundaries + 1
+	}
+	return r.text
+}
+
+// flushAll hands over what the feeds have built.
+func (r *reader) flushAll() {
+	for _, f := range r.feeds {
+		if !f.dead {
+			f.flush(r)
+		}
+	}
+}
+
+// tellProgress says how far the log is read, to the feeds that did not hear it with a batch.
+func (r *reader) tellProgress(caughtUp, regular bool) {
+	if !r.skip.zero() || !r.atBoundary {
+		return
+	}
+	now := r.now()
+	for _, f := range r.feeds {
+		since := now.Sub(f.lastSent)
+		moved := f.mark != r.boundaries
+		if f.dead || f.batch != nil || since < min(f.progress, promptProgress) || !moved && !(regular && since >= f.progress) || !caughtUp && since < f.progress {
+			continue
+		}
+		f.tell(r, caughtUp)
+	}
+}
+
+// tell sends Progress: everything up to the last boundary was seen.
+func (f *feed) tell(r *reader, caughtUp bool) {
+	f.mark = r.boundaries
+	pos := r.at.position()
+	c := &rowv1.Checkpoint{
+		Token: encodeToken(pos, cursor{}), TransactionEnd: true,
+		Offset: &rowv1.SourceOffset{TsSec: r.eventSeconds(), File: pos.File, Pos: pos.Pos, Gtids: pos.Gtids, ServerId: r.txn.serverID},
+	}
+	p := &capturev1.Progress{Checkpoint: c, TimeUs: uint64(max(r.eventSeconds(), 0)) * 1e6, CaughtUp: caughtUp}
+	f.send(r, &capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Progress{Progress: p}}, c)
+}
+
+func (r *reader) eventSeconds() int64 {
+	if r.eventTime.IsZero() {
+		return 0
+	}
+	return r.eventTime.Unix()
+}
+
+func (r *reader) now() time.Time { return time.Now() }
+
+// push queues a message for a feed and returns whether it is in the queue. It waits while the queue is full: as long as it takes if the feed is the
+// reader's only one, else slowFor, after which the feed ends with Reset and the token of the last message in its queue.
+func (r *reader) push(f *feed, m *capturev1.SubscribeResponse) bool {
+	select {
+	case f.queue <- m:
+		return true
+	case <-f.gone:
+		return false
+	case <-f.ended:
+		return false
+	default:
+	}
+	ticker := time.NewTicker(slowFor)
+	defer ticker.Stop()
+	for {
+		select {
+		case f.queue <- m:
+			return true
+		case <-f.gone:
+			return false
+		case <-f.ended:
+			return false
+		case <-ticker.C:
+			if r.alone() {
+				continue
+			}
+			r.logger.Warn("subscriber is too slow for the shared connection", "consumer", f.open.Consumer, "file", r.at.file, "pos", r.at.pos)
+			r.src.metrics.resets.WithLabelValues(string(r.src.id)).Inc()
+			reset := &capturev1.Reset{Token: f.token, Reason: "the subscriber held up the others of source " + string(r.src.id) + " for more than a second; open again with the token"}
+			f.end(&capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Reset_{Reset_: reset}}, nil)
+			r.src.drop(f)
+			return false
+		}
+	}
+}

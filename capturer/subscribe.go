@@ -1,0 +1,109 @@
+package capturer
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/rowmesh/rowmesh/capturer/snapshot"
+	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/capture"
+	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/registry"
+	"github.com/rowmesh/rowmesh/services/source"
+)
+
+// subscribe serves one subscription: Opened, the snapshot if one is asked for, then the log.
+func (s *dbSource) subscribe(ctx context.Context, f *feed, out capture.Sender) error {
+	session, err := s.server.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	info := session.Info()
+	if f.open.Start.GetSnapshot() {
+		session.Close()
+		return s.subscribeSnapshot(ctx, f, info, out)
+	}
+	o, err := s.resolve(ctx, session, f.open.Start)
+	session.Close()
+	if err != nil {
+		return err
+	}
+	if o.at.uuid == "" {
+		o.at.uuid = info.ServerUUID
+	}
+	return s.follow(ctx, f, o, func() error { return out.Send(openedMessage(s.id, info, f.start, false)) }, out)
+}
+
+// follow gives the feed a reader, and sends what it reads. The feed begins before the subscriber hears of it: what commits after Opened is sent.
+func (s *dbSource) follow(ctx context.Context, f *feed, o origin, opened func() error, out capture.Sender) error {
+	if err := s.attach(ctx, f, o.at, o.skip, o.latest); err != nil {
+		return err
+	}
+	defer s.leave(f)
+	if err := opened(); err != nil {
+		return err
+	}
+	return f.pump(ctx, out)
+}
+
+func openedMessage(id registry.SourceID, info source.Info, at *rowv1.Position, snapshot bool) *capturev1.SubscribeResponse {
+	return &capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Opened{Opened: &capturev1.Opened{
+		Source: string(id), Flavor: string(info.Flavor), Version: info.Version, Position: at, TimeZone: info.TimeZone, Snapshot: snapshot}}}
+}
+
+// subscribeSnapshot takes a snapshot, stores the shapes that it found, and goes on with the log from its cut.
+func (s *dbSource) subscribeSnapshot(ctx context.Context, f *feed, info source.Info, out capture.Sender) error {
+	if err := out.Send(openedMessage(s.id, info, nil, true)); err != nil {
+		return err
+	}
+	if err := s.history.load(ctx); err != nil {
+		return err
+	}
+	o := snapshot.Options{
+		Rows:    f.wants,
+		Schemas: func(db, table string) bool { return f.filter.table(db, table)&selected != 0 },
+		Order:   f.open.Tables.GetIncludeTables(), Ddl: f.open.Ddl, Snapshot: f.open.Snapshot, MaxBatchBytes: f.maxBytes(), Log: s.logger,
+		Version: func(t *rowv1.Table) (*rowv1.Table, error) {
+			st, _ := f.schema(t)
+			v := proto.CloneOf(st.shape)
+			v.SchemaId = st.id
+			return v, nil
+		},
+	}
+	// The last message says where to resume. It waits until the shapes are stored, so that whoever resumes there finds them.
+	var complete *capturev1.SubscribeResponse
+	res, err := s.server.Snapshot(ctx, o, func(m *capturev1.SubscribeResponse) error {
+		if m.GetSnapshot().GetComplete() {
+			complete = m
+			return nil
+		}
+		return out.Send(m)
+	})
+	if err != nil {
+		return err
+	}
+	versions := make([]registry.TableVersion, 0, len(res.Tables))
+	for _, t := range res.Tables {
+		versions = append(versions, registry.TableVersion{Database: t.Database, Table: t.Table, ValidFrom: res.Cut, Shape: t})
+	}
+	if err := s.history.put(ctx, versions...); err != nil {
+		return errs.E(errs.Unavailable, "source %s: store the table versions of the snapshot: %w", s.id, err)
+	}
+	last := func() error {
+		if complete == nil {
+			return nil
+		}
+		return out.Send(complete)
+	}
+	if f.open.Snapshot.GetOnly() {
+		return last()
+	}
+	at, err := newPlace(info.Flavor, res.Cut)
+	if err != nil {
+		return err
+	}
+	at.countGTIDs(info)
+	return s.follow(ctx, f, origin{at: at}, last, out)
+}
