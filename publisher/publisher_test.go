@@ -1,0 +1,229 @@
+package publisher
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	controlv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1"
+	"github.com/rowmesh/rowmesh/services/registry"
+)
+
+func series(n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = i + 1
+	}
+	return out
+}
+
+func TestRowsReachKafka(t *testing.T) {
+	w := newWorld(t, 500, nil)
+	p, _ := w.publisher("a")
+	w.mesh.assign(w.lane(0, 1, "a"))
+	if diff := cmp.Diff(series(500), w.ids("t0", 500)); diff != "" {
+		t.Error(diff)
+	}
+	id := w.lane(0, 1, "a").LaneID
+	w.until("status", func() bool { return w.mesh.status(id).State == registry.LaneRunning })
+	st := w.mesh.status(id)
+	if want := []string{w.name + ".db.t0"}; st.WorkerID != "a" || !slices.Equal(st.Topics, want) || !st.SnapshotDone || st.Trace != "" {
+		t.Errorf("status: %+v", st)
+	}
+	var r *controlv1.ReportResponse
+	w.until("report", func() bool {
+		r, _ = p.Report(t.Context(), nil)
+		return len(r.Lanes) == 1 && r.Lanes[0].Rows == 500
+	})
+	if l := r.Lanes[0]; l.Records != 500 || l.Commits == 0 || l.Position.GetPos() != 500 {
+		t.Errorf("progress: %v", l)
+	}
+	// At rest a commit follows each row at once.
+	begin := time.Now()
+	w.src.grow(1)
+	w.until("commit", func() bool { r, _ := p.Report(t.Context(), nil); return r.Lanes[0].Rows == 501 })
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("a single row took %v", took)
+	}
+}
+
+// The lane goes to and fro under load, each time with the old owner unaware: nothing lost, doubled or reordered.
+func TestHandOverWithoutHearing(t *testing.T) {
+	w := newWorld(t, 0, nil)
+	_, stopA := w.publisher("a")
+	_, stopB := w.publisher("b")
+	const rounds, each = 6, 300
+	for i := range rounds {
+		owner, other := registry.MemberID("a"), registry.MemberID("b")
+		if i%2 == 1 {
+			owner, other = other, owner
+		}
+		w.mesh.assign(w.lane(0, 1, owner), other)
+		w.src.grow(each)
+		time.Sleep(250 * time.Millisecond) // some of it, or none, is committed by now: that is the point
+	}
+	if diff := cmp.Diff(series(rounds*each), w.ids("t0", rounds*each)); diff != "" {
+		t.Error(diff)
+	}
+	stopA()
+	stopB()
+}
+
+func TestStopAndStartResumes(t *testing.T) {
+	w := newWorld(t, 100, nil)
+	_, stop := w.publisher("a")
+	w.mesh.assign(w.lane(0, 1, "a"))
+	w.ids("t0", 100)
+	stop()
+	w.src.grow(50)
+	w.publisher("b")
+	w.mesh.assign(w.lane(0, 1, "b"))
+	if diff := cmp.Diff(series(150), w.ids("t0", 150)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPauseAndResume(t *testing.T) {
+	w := newWorld(t, 10, nil)
+	w.publisher("a")
+	l := w.lane(0, 1, "a")
+	w.mesh.assign(l)
+	w.ids("t0", 10)
+	l.Target = registry.Paused
+	w.mesh.assign(l)
+	w.until("paused", func() bool { return w.mesh.status(l.LaneID).State == registry.LanePaused })
+	w.src.grow(10)
+	l.Target = registry.Running
+	w.mesh.assign(l)
+	if diff := cmp.Diff(series(20), w.ids("t0", 20)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Without etcd a lane that runs goes on.
+func TestEtcdAway(t *testing.T) {
+	w := newWorld(t, 10, nil)
+	w.publisher("a")
+	w.mesh.assign(w.lane(0, 1, "a"))
+	w.ids("t0", 10)
+	w.mesh.mu.Lock()
+	w.mesh.down = true
+	w.mesh.mu.Unlock()
+	w.src.grow(90)
+	if diff := cmp.Diff(series(100), w.ids("t0", 100)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// From 2 lanes to 3 and back to 1, each new layout starting where the lanes before stood, wherever that was.
+func TestChangeOfLayout(t *testing.T) {
+	w := newWorld(t, 0, nil)
+	w.src.tables = 5
+	w.publisher("a")
+	w.publisher("b")
+	total := 0
+	layout := func(count uint32, number uint64, prev *registry.Layout) {
+		owners := []registry.MemberID{"a", "b"}
+		for task := range max(count, 3) {
+			l := w.lane(task, count, owners[task%2])
+			if task >= count {
+				l.Owner = ""
+			}
+			l.Layout, l.Previous = number, prev
+			w.mesh.assign(l)
+		}
+		w.src.grow(400)
+		total += 400
+	}
+	settled := func() {
+		// All lanes of a layout have written a checkpoint before the next layout comes: the coordinator sees to that.
+		for i := range w.src.tables {
+			w.ids(tableName(i), total/w.src.tables)
+		}
+	}
+	layout(2, 1, nil)
+	settled()
+	layout(3, 2, &registry.Layout{Count: 2, Number: 1})
+	settled()
+	layout(1, 3, &registry.Layout{Count: 3, Number: 2})
+	for i := range w.src.tables {
+		var want []int
+		for r := 1; r <= total; r++ {
+			if r%w.src.tables == i {
+				want = append(want, r)
+			}
+		}
+		if diff := cmp.Diff(want, w.ids(tableName(i), len(want))); diff != "" {
+			t.Errorf("table %d: %s", i, diff)
+		}
+	}
+}
+
+func tableName(i int) string { return string([]byte{'t', byte('0' + i)}) }
+
+func TestTooLargeRecordStopsTheLane(t *testing.T) {
+	w := newWorld(t, 5, map[string]string{"producer.override.max.request.size": "2000", "rowmesh.restart": "false"})
+	w.src.size = 3000
+	w.publisher("a")
+	l := w.lane(0, 1, "a")
+	w.mesh.assign(l)
+	w.until("failed", func() bool { return w.mesh.status(l.LaneID).State == registry.LaneFailed })
+	st := w.mesh.status(l.LaneID)
+	for _, part := range []string{w.name + ".db.t0", `{"id":1}`, "binlog.000001:1", "max.request.size", "errors.tolerance=all"} {
+		if !strings.Contains(st.Trace, part) {
+			t.Errorf("the trace does not name %q: %s", part, st.Trace)
+		}
+	}
+	if st.Code != "Invalid" {
+		t.Errorf("code %q", st.Code)
+	}
+}
+
+func TestTooLargeRecordsGoToTheDeadLetterQueue(t *testing.T) {
+	w := newWorld(t, 3, map[string]string{"producer.override.max.request.size": "2000", "errors.tolerance": "all"})
+	w.conf["errors.deadletterqueue.topic.name"] = w.name + ".db.dead"
+	w.configure()
+	w.src.size = 3000
+	w.publisher("a")
+	l := w.lane(0, 1, "a")
+	w.mesh.assign(l)
+	if diff := cmp.Diff(series(3), w.ids("dead", 3)); diff != "" {
+		t.Error(diff)
+	}
+	w.until("warning", func() bool {
+		return strings.Contains(strings.Join(w.mesh.status(l.LaneID).Warnings, "\n"), "were not sent")
+	})
+}
+
+func TestGap(t *testing.T) {
+	for mode, want := range map[string]registry.LaneState{"initial": registry.LaneFailed, "when_needed": registry.LaneRunning} {
+		t.Run(mode, func(t *testing.T) {
+			w := newWorld(t, 5, map[string]string{"snapshot.mode": mode, "rowmesh.restart": "false"})
+			_, stop := w.publisher("a")
+			l := w.lane(0, 1, "a")
+			w.mesh.assign(l)
+			w.ids("t0", 5)
+			stop()
+			w.src.gap = true
+			w.publisher("b")
+			l.Owner = "b"
+			w.mesh.assign(l)
+			w.until(string(want), func() bool {
+				s := w.mesh.status(l.LaneID)
+				return s.WorkerID == "b" && s.State == want && s.NextTryMS == 0 && (want != registry.LaneRunning || w.src.subscriptions() == 3)
+			})
+			if want == registry.LaneFailed && !strings.Contains(w.mesh.status(l.LaneID).Trace, "the log is purged") {
+				t.Errorf("trace: %s", w.mesh.status(l.LaneID).Trace)
+			}
+		})
+	}
+}
+
+func (f *fakeSource) subscriptions() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.subs
+}
