@@ -55,16 +55,9 @@ func (r *reader) statement(ctx context.Context, ev *binlog.Event) error {
 	return nil
 }
 
-// versions are the shapes that hold from the end of a statement on; inside a transaction from its start, where a reader that resumes looks.
+// versions are the shapes that hold behind a statement.
 func (r *reader) versions(ev *binlog.Event, changes []schema.Change, before [][2]string) []registry.TableVersion {
-	after := r.at.clone()
-	if !ev.InTransaction {
-		after.file, after.pos = ev.File, ev.EndPos
-		if ev.SID != "" && after.gtids != nil {
-			_ = after.gtids.Add(ev.SID, ev.GNO) // advance reports what is wrong with it
-		}
-	}
-	from := after.position()
+	from := r.after(ev)
 	var out []registry.TableVersion
 	add := func(db, table string, shape *rowv1.Table) {
 		out = append(out, registry.TableVersion{Database: db, Table: table, ValidFrom: from, Shape: shape})
@@ -105,22 +98,13 @@ func (r *reader) store(ctx context.Context, versions ...registry.TableVersion) e
 	}
 }
 
-// unknownStatement stops the table of a statement that is not understood: from here on its shape is not known. A table that was not known before stays
-// that way; its first rows make the reader look for its shape.
+// unknownStatement stops the table of a statement that is not understood: from here on its shape is not known. A table that was not known before is
+// not stopped; its first rows make the reader look for its shape.
 func (r *reader) unknownStatement(ctx context.Context, ev *binlog.Event, err error) error {
 	var unknown *schema.UnknownError
-	if !errors.As(err, &unknown) || r.tables.catalog.Table(unknown.Database, unknown.Table) == nil {
+	if !errors.As(err, &unknown) || unknown.Table == "" {
 		r.logger.Debug("statement not understood", "database", ev.Database, "file", ev.File, "pos", ev.Pos, "error", err)
 		return nil
-	}
-	r.tables.catalog.DropTable(unknown.Database, unknown.Table)
-	after := r.at.clone()
-	after.file, after.pos = ev.File, ev.EndPos
-	if ev.SID != "" && after.gtids != nil {
-		_ = after.gtids.Add(ev.SID, ev.GNO) // advance reports what is wrong with it
-	}
-	if err := r.store(ctx, registry.TableVersion{Database: unknown.Database, Table: unknown.Table, ValidFrom: after.position()}); err != nil {
-		return err
 	}
 	var feeds []*feed
 	for _, f := range r.feeds {
@@ -128,10 +112,31 @@ func (r *reader) unknownStatement(ctx context.Context, ev *binlog.Event, err err
 			feeds = append(feeds, f)
 		}
 	}
-	if len(feeds) > 0 {
+	known := r.tables.catalog.Table(unknown.Database, unknown.Table) != nil
+	if !known && len(feeds) == 0 {
+		return nil // of no concern to anybody, and nothing that was stored becomes wrong
+	}
+	r.tables.catalog.DropTable(unknown.Database, unknown.Table)
+	gone := registry.TableVersion{Database: unknown.Database, Table: unknown.Table, ValidFrom: r.after(ev)}
+	if err := r.store(ctx, gone); err != nil {
+		return err
+	}
+	if known && len(feeds) > 0 && r.skip.event == 0 {
 		r.tableError(unknown.Database, unknown.Table, ev.Pos, err, feeds)
 	}
 	return nil
+}
+
+// after is the place behind a statement; inside a transaction the transaction's start, where a reader that resumes looks.
+func (r *reader) after(ev *binlog.Event) *rowv1.Position {
+	p := r.at.clone()
+	if !ev.InTransaction {
+		p.file, p.pos = ev.File, ev.EndPos
+		if ev.SID != "" && p.gtids != nil {
+			_ = p.gtids.Add(ev.SID, ev.GNO) // advance reports what is wrong with it
+		}
+	}
+	return p.position()
 }
 
 // tellDDL sends a feed what concerns it of a statement: one message per change, since a statement that drops three tables is three changes to whoever
@@ -222,13 +227,8 @@ func (r *reader) ddlCheckpoint(f *feed, ev *binlog.Event, last bool) *rowv1.Chec
 		c.Token = encodeToken(before, f.done)
 		return c
 	}
-	after := r.at.clone()
-	after.file, after.pos = ev.File, ev.EndPos
-	if ev.SID != "" && after.gtids != nil {
-		_ = after.gtids.Add(ev.SID, ev.GNO) // advance reports what is wrong with it
-	}
 	f.mark = r.boundaries + 1 // the boundary that this statement ends at
-	c.Token, c.TransactionEnd = encodeToken(after.position(), cursor{}), true
+	c.Token, c.TransactionEnd = encodeToken(r.after(ev), cursor{}), true
 	return c
 }
 

@@ -163,6 +163,8 @@ type seen struct {
 	layouts map[uint32]*row.Layout
 	schemas map[uint32]*rowv1.Table
 	last    *capturev1.SubscribeResponse
+
+	expectErrors bool
 }
 
 func newSeen() *seen {
@@ -181,6 +183,9 @@ func (s *seen) read(t *testing.T, stream *capture.Stream, enough func(*seen) boo
 			t.Fatalf("after %d rows: %v", len(s.rows), err)
 		}
 		s.take(t, m)
+		if len(s.errors) > 0 && !s.expectErrors {
+			t.Fatalf("after %d rows: %v", len(s.rows), s.errors)
+		}
 		stream.Release(m)
 	}
 	return s

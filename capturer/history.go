@@ -137,18 +137,7 @@ func (h *history) at(flavor config.Flavor, at *place) (known, guess []*rowv1.Tab
 	defer h.mu.Unlock()
 	sets := make(map[string]*gtid.Set) // a snapshot gives all its tables one position
 	for _, list := range h.versions {
-		var best, later *registry.TableVersion
-		for i := range list {
-			v := &list[i]
-			switch {
-			case !validAt(flavor, v.ValidFrom, at, sets):
-				if later == nil || comparePositions(v.ValidFrom.GetFile(), v.ValidFrom.GetPos(), later.ValidFrom.GetFile(), later.ValidFrom.GetPos()) < 0 {
-					later = v
-				}
-			case best == nil || !validAtPosition(flavor, v.ValidFrom, best.ValidFrom, sets):
-				best = v
-			}
-		}
+		best, later := pick(list, flavor, at, sets)
 		switch {
 		case best != nil && best.Shape != nil:
 			known = append(known, best.Shape)
@@ -157,6 +146,32 @@ func (h *history) at(flavor config.Flavor, at *place) (known, guess []*rowv1.Tab
 		}
 	}
 	return known, guess
+}
+
+// table returns the shape of one table at a place; nil if it is not known.
+func (h *history) table(flavor config.Flavor, at *place, database, table string) *rowv1.Table {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if best, _ := pick(h.versions[[2]string{database, table}], flavor, at, make(map[string]*gtid.Set)); best != nil {
+		return best.Shape
+	}
+	return nil
+}
+
+// pick finds the newest version of a table that is valid at a place, and the oldest that comes later.
+func pick(list []registry.TableVersion, flavor config.Flavor, at *place, sets map[string]*gtid.Set) (best, later *registry.TableVersion) {
+	for i := range list {
+		v := &list[i]
+		switch {
+		case !validAt(flavor, v.ValidFrom, at, sets):
+			if later == nil || comparePositions(v.ValidFrom.GetFile(), v.ValidFrom.GetPos(), later.ValidFrom.GetFile(), later.ValidFrom.GetPos()) < 0 {
+				later = v
+			}
+		case best == nil || !validAtPosition(flavor, v.ValidFrom, best.ValidFrom, sets):
+			best = v
+		}
+	}
+	return best, later
 }
 
 // validAt says whether from is at or before at: by containment of GTIDs where both have them, else by file and position on one server.

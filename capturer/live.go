@@ -2,12 +2,14 @@ package capturer
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/rowmesh/rowmesh/capturer/binlog"
+	"github.com/rowmesh/rowmesh/capturer/schema"
 	"github.com/rowmesh/rowmesh/capturer/snapshot"
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
@@ -156,6 +158,49 @@ func (s *liveSession) ShowCreate(ctx context.Context, database, table string) (s
 		return "", errs.E(errs.NotFound, "%s.%s is no table", database, table)
 	}
 	return text, nil
+}
+
+// shapesLockWait is how long Shapes waits for a table that DDL has locked. Whoever waits behind it waits as long.
+const shapesLockWait = 1 // seconds
+
+// Shapes implements Session. A transaction that has used a table keeps DDL away from it until it ends, and DDL that was before has reached the log: so
+// the tables are what the log has them at the place that is read meanwhile.
+func (s *liveSession) Shapes(ctx context.Context, wants func(database, table string) bool, most int) ([]*rowv1.Table, *rowv1.Position, error) {
+	sizes, err := s.Sizes(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	sizes = slices.DeleteFunc(sizes, func(t *capturev1.TableInfo) bool { return !wants(t.Database, t.Table) })
+	if len(sizes) == 0 || len(sizes) > most {
+		return nil, nil, nil
+	}
+	for _, sql := range []string{"SET SESSION lock_wait_timeout=" + strconv.Itoa(shapesLockWait), "START TRANSACTION READ ONLY"} {
+		if err := s.conn.Exec(ctx, sql); err != nil {
+			return nil, nil, err
+		}
+	}
+	defer s.conn.Exec(ctx, "ROLLBACK")
+	for _, t := range sizes {
+		if err := s.conn.Exec(ctx, "SELECT 1 FROM "+source.QuoteTable(t.Database, t.Table)+" LIMIT 0"); err != nil {
+			return nil, nil, err
+		}
+	}
+	at, err := s.Head(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	options := newCatalog(s.info).Options()
+	var out []*rowv1.Table
+	for _, t := range sizes {
+		text, err := s.ShowCreate(ctx, t.Database, t.Table)
+		if err != nil {
+			return nil, nil, err
+		}
+		if shape, err := schema.ParseCreate(options, t.Database, text); err == nil { // one that is not understood is found out when it has rows
+			out = append(out, shape)
+		}
+	}
+	return out, at, nil
 }
 
 // Sizes implements Session.

@@ -36,6 +36,8 @@ type Session interface {
 	Before(ctx context.Context, file string, pos uint64) (string, error)
 	// ShowCreate is the statement that makes a table as it is now.
 	ShowCreate(ctx context.Context, database, table string) (string, error)
+	// Shapes are the shapes that the wanted tables have at one place in the log, and that place. Nothing if more than most tables are wanted.
+	Shapes(ctx context.Context, wants func(database, table string) bool, most int) ([]*rowv1.Table, *rowv1.Position, error)
 	// Sizes are the tables with their estimated sizes.
 	Sizes(ctx context.Context) ([]*capturev1.TableInfo, error)
 	// Databases are the databases with their defaults, which a CREATE TABLE in the log leaves unsaid.

@@ -25,7 +25,16 @@ func (s *dbSource) subscribe(ctx context.Context, f *feed, out capture.Sender) e
 		session.Close()
 		return s.subscribeSnapshot(ctx, f, info, out)
 	}
-	o, err := s.resolve(ctx, session, f.open.Start)
+	if err := s.history.load(ctx); err != nil {
+		session.Close()
+		return err
+	}
+	var o origin
+	if f.open.Start.GetLatest() {
+		o, err = s.startNow(ctx, session, f)
+	} else {
+		o, err = s.resolve(ctx, session, f.open.Start)
+	}
 	session.Close()
 	if err != nil {
 		return err
@@ -34,6 +43,44 @@ func (s *dbSource) subscribe(ctx context.Context, f *feed, out capture.Sender) e
 		o.at.uuid = info.ServerUUID
 	}
 	return s.follow(ctx, f, o, func() error { return out.Send(openedMessage(s.id, info, f.start, false)) }, out)
+}
+
+// knownAtStart is how many tables a subscription that starts at the end of the log reads the shapes of at once: a few milliseconds of metadata locks each.
+// The shapes of more are read one by one, when their first rows come.
+const knownAtStart = 500
+
+// startNow begins at the end of the log, with the shapes that the wanted tables have there: DDL that comes a moment later finds them known.
+func (s *dbSource) startNow(ctx context.Context, session Session, f *feed) (origin, error) {
+	o, err := s.resolve(ctx, session, f.open.Start)
+	if err != nil {
+		return o, err
+	}
+	info := session.Info()
+	have := make(map[[2]string]bool)
+	known, _ := s.history.at(info.Flavor, &o.at)
+	for _, t := range known {
+		have[[2]string{t.Database, t.Table}] = true
+	}
+	shapes, at, err := session.Shapes(ctx, func(db, table string) bool { return f.wants(db, table) && !have[[2]string{db, table}] }, knownAtStart)
+	if err != nil {
+		s.logger.Warn("shapes of the tables are read when their first rows come", "consumer", f.open.Consumer, "error", err)
+		return o, nil
+	}
+	if len(shapes) == 0 {
+		return o, nil
+	}
+	versions := make([]registry.TableVersion, 0, len(shapes))
+	for _, t := range shapes {
+		versions = append(versions, registry.TableVersion{Database: t.Database, Table: t.Table, ValidFrom: at, Shape: t})
+	}
+	if err := s.history.put(ctx, versions...); err != nil {
+		return o, errs.E(errs.Unavailable, "source %s: store table versions: %w", s.id, err)
+	}
+	if o.at, err = newPlace(info.Flavor, at); err != nil {
+		return o, err
+	}
+	o.at.countGTIDs(info)
+	return o, nil
 }
 
 // follow gives the feed a reader, and sends what it reads. The feed begins before the subscriber hears of it: what commits after Opened is sent.

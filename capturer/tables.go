@@ -332,6 +332,10 @@ func (t *tables) resolve(ctx context.Context, r *reader, tm *binlog.TableMap, st
 // find gets a shape where the history has none for this place: from the log's full metadata, from a later version, or from the server's catalogue of today.
 // The caller compares it with the log's type vector in any case.
 func (t *tables) find(ctx context.Context, r *reader, tm *binlog.TableMap) (*rowv1.Table, string, error) {
+	// What a subscription stored after this reader had loaded the history.
+	if shape := r.src.history.table(r.info.Flavor, &r.at, tm.Database, tm.Name); shape != nil {
+		return shape, "schema history", nil
+	}
 	if shape, ok := binlog.ShapeFromMetadata(tm); ok {
 		return shape, "log metadata", nil
 	}
