@@ -125,16 +125,16 @@ func listDatabases(ctx context.Context, c *source.Conn, tables []*table) ([]Data
 func (r *run) readDefinitions(ctx context.Context, c *cutSession) error {
 	kept := r.tables[:0]
 	for _, t := range r.tables {
-		res, err := c.view.Query(ctx, "SHOW CREATE TABLE "+source.QuoteTable(t.database, t.name))
+		create, err := showCreate(ctx, c.view, t)
 		switch code := source.ErrorCode(err); {
-		case err == nil && len(res.Rows) == 1:
-			t.create = res.Rows[0][1].Text
-			t.shape, t.problem = r.Parse(Defaults{Info: r.info, Database: t.database}, t.create)
+		case err == nil:
+			t.create = create
+			t.shape, t.problem = r.Parse(Defaults{Info: r.info, Database: t.database}, create)
 		case code == 1146:
 			continue // ER_NO_SUCH_TABLE: dropped since it was listed
 		case code != 0:
 			t.problem = err
-		case err != nil:
+		default:
 			return err
 		}
 		kept = append(kept, t)
@@ -147,6 +147,17 @@ func (r *run) readDefinitions(ctx context.Context, c *cutSession) error {
 		}
 	}
 	return nil
+}
+
+func showCreate(ctx context.Context, c *source.Conn, t *table) (string, error) {
+	res, err := c.Query(ctx, "SHOW CREATE TABLE "+source.QuoteTable(t.database, t.name))
+	if err != nil {
+		return "", err
+	}
+	if len(res.Rows) != 1 || len(res.Columns) < 2 {
+		return "", errs.E(errs.Corrupt, "the server does not say how %s was created", t.id())
+	}
+	return res.Rows[0][1].Text, nil
 }
 
 // estimateRows asks for the server's estimates, which progress is measured against. Without them progress has no end in sight; that is no error.

@@ -71,15 +71,24 @@ func (r *run) takeCut(ctx context.Context, choose *chooser) (_ *cutSession, err 
 	if err := r.readDefinitions(ctx, c); err != nil {
 		return nil, err
 	}
-	if c.locked && r.Snapshot.Locking != capturev1.LockingMode_LOCKING_MODE_EXTENDED {
-		if err := c.lock.Exec(ctx, "UNLOCK TABLES"); err != nil {
-			return nil, err
-		}
-		c.locked = false
+	if err := r.releaseLock(ctx, c); err != nil {
+		return nil, err
 	}
 	r.Log.Info("snapshot cut taken", "source", r.Source.ID(), "lock", how, "duration", time.Since(began), "file", r.cut.File, "pos", r.cut.Pos, "gtids", r.cut.Gtids,
 		"tables", len(r.wanted))
 	return c, nil
+}
+
+// releaseLock ends the lock, unless the snapshot is to keep it. Either way the answer proves that the session, and so the lock, lasted up to here.
+func (r *run) releaseLock(ctx context.Context, c *cutSession) error {
+	if !c.locked {
+		return nil
+	}
+	if r.Snapshot.Locking == capturev1.LockingMode_LOCKING_MODE_EXTENDED {
+		return c.lock.Exec(ctx, "DO 1")
+	}
+	c.locked = false
+	return c.lock.Exec(ctx, "UNLOCK TABLES")
 }
 
 // takeLock takes the best lock that is asked for and allowed, and says which.
@@ -144,6 +153,13 @@ func (r *run) openView(ctx context.Context, c *cutSession) error {
 	}
 	if err := c.view.Exec(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"); err != nil {
 		return err
+	}
+	if r.info.Flavor == config.MariaDB {
+		// MariaDB gives tables free at a savepoint (see scan.read) in sessions that log nothing only. It takes a privilege (BINLOG ADMIN) to be one; without
+		// it tables stay taken until the snapshot ends.
+		if err := c.view.Exec(ctx, "SET SESSION sql_log_bin=0"); err != nil && source.ErrorCode(err) == 0 {
+			return err
+		}
 	}
 	if err := c.view.Exec(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
 		return err

@@ -22,5 +22,6 @@
 // the text exact where the column's own is not: see selectExpr.
 //
 // A snapshot that fails starts again from nothing. What it does not do: resume, read one table on several connections, follow a table whose definition
-// changes while it is read (that is an error of kind Busy, and the caller starts again).
+// changes between the cut and its scan (that is an error of kind Busy, and the caller starts again). Without a lock, a definition that changes in the
+// moment between the cut and its SHOW CREATE TABLE is told as changed already.
 package snapshot

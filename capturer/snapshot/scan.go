@@ -3,7 +3,11 @@ package snapshot
 import (
 	"bytes"
 	"context"
+	"errors"
+	"slices"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
@@ -90,6 +94,21 @@ func (s *scan) read(ctx context.Context, view *source.Conn) (err error) {
 	if s.scanTime, err = now(ctx, view); err != nil {
 		return err
 	}
+	// A transaction keeps the tables that it read from being altered, and whoever waits to alter one keeps all others from it. Going back to a savepoint
+	// gives them free without losing the view (mysqldump --single-transaction does the same).
+	if err := view.Exec(ctx, "SAVEPOINT rowmesh"); err != nil {
+		return err
+	}
+	if err := s.readAll(ctx, view); err != nil {
+		return err
+	}
+	if err := s.checkUnchanged(ctx, view); err != nil {
+		return err
+	}
+	return view.Exec(ctx, "ROLLBACK TO SAVEPOINT rowmesh")
+}
+
+func (s *scan) readAll(ctx context.Context, view *source.Conn) error {
 	query, override := s.query()
 	rows, err := view.Stream(ctx, query)
 	if err != nil {
@@ -111,6 +130,23 @@ func (s *scan) read(ctx context.Context, view *source.Conn) (err error) {
 		return scanError(s.table, err)
 	}
 	return s.finish(p)
+}
+
+// checkUnchanged makes sure that the table read is the table defined. The server finds most changes by itself, yet a column that was dropped and added
+// again without a rebuild (ALGORITHM=INSTANT) after the lock was gone reads as the new one. While the transaction has the table, nothing changes any more.
+func (s *scan) checkUnchanged(ctx context.Context, view *source.Conn) error {
+	create, err := showCreate(ctx, view, s.table)
+	if err != nil {
+		return scanError(s.table, err)
+	}
+	if create == s.table.create {
+		return nil
+	}
+	now, err := s.Parse(Defaults{Info: s.info, Database: s.table.database}, create)
+	if err == nil && slices.EqualFunc(now.Columns, s.table.shape.Columns, func(a, b *rowv1.Column) bool { return proto.Equal(a, b) }) {
+		return nil // AUTO_INCREMENT counters, indexes, partitions
+	}
+	return changedError(s.table, errors.New("its columns are not those at the cut"))
 }
 
 func (s *scan) add(p *plan, raw []byte) error {

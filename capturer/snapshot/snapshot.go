@@ -12,7 +12,8 @@ import (
 	"github.com/rowmesh/rowmesh/services/source"
 )
 
-// Emit takes the snapshot's messages; they are its own afterwards. It sets epoch and seq. It may block: nothing is locked meanwhile, unless
+// Emit takes the snapshot's messages; they are its own afterwards, but for the columns in schemas, which are shared and not to be written to. It sets
+// epoch and seq. It may block: nothing is locked meanwhile, unless
 // snapshot.locking.mode=extended asks for it.
 type Emit func(*capturev1.SubscribeResponse) error
 
@@ -22,9 +23,8 @@ type run struct {
 	info   source.Info
 	emit   Emit
 	cut    *rowv1.Position
-	tables []*table // in reading order; those of o.Rows come with a place in the snapshot
-	// wanted are the tables whose rows are read.
-	wanted []*table
+	tables []*table // all that it tells of, in name order
+	wanted []*table // those of Rows among them, in reading order; from readRows on those that are read
 	rows   uint64
 	done   uint32
 	// scanTime is when the last scan began on the server, microseconds; it dates the checkpoint.
@@ -99,9 +99,9 @@ func (r *run) tableFailed(t *table, err error) error {
 		Database: t.database, Table: t.name, Reason: err.Error(), Position: r.cut}}})
 }
 
-// restarts says of an error in the middle of a scan whether the table changed under it.
+// changedUnderScan says of an error in the middle of a scan whether the table's definition changed under it.
 func changedUnderScan(err error) bool {
-	switch code := source.ErrorCode(err); code {
+	switch source.ErrorCode(err) {
 	case 1412, 1054, 1146: // ER_TABLE_DEF_CHANGED, ER_BAD_FIELD_ERROR, ER_NO_SUCH_TABLE
 		return true
 	}
@@ -110,7 +110,11 @@ func changedUnderScan(err error) bool {
 
 func scanError(t *table, err error) error {
 	if changedUnderScan(err) {
-		return errs.E(errs.Busy, "the definition of %s changed while the snapshot read it: the snapshot has to start again: %w", t.id(), err)
+		return changedError(t, err)
 	}
 	return errs.E(errs.KindOf(err), "snapshot of %s: %w", t.id(), err)
+}
+
+func changedError(t *table, err error) error {
+	return errs.E(errs.Busy, "the definition of %s changed while the snapshot read it: the snapshot has to start again: %w", t.id(), err)
 }

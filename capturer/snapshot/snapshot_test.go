@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
@@ -282,7 +284,7 @@ func TestConsistentCut(t *testing.T) {
 			{"global", "root", capturev1.LockingMode_LOCKING_MODE_MINIMAL, true}, {"tables", user, capturev1.LockingMode_LOCKING_MODE_MINIMAL, true},
 			{"extended", "root", capturev1.LockingMode_LOCKING_MODE_EXTENDED, true}, {"none", "root", capturev1.LockingMode_LOCKING_MODE_NONE, exact},
 		} {
-			for range 5 {
+			for range 3 {
 				o := f.options()
 				o.Source.User = how.user
 				o.Snapshot.Locking = how.lock
@@ -315,6 +317,75 @@ func value(t *testing.T, s *sink, table string) int {
 		t.Fatalf("rows of %s: %q: %v", table, s.rows[table], err)
 	}
 	return v
+}
+
+// TestSnapshotAndLog has writers insert, update and delete at random while snapshots are taken: the rows of each, with the log from its cut applied,
+// are what the table holds in the end.
+func TestSnapshotAndLog(t *testing.T) {
+	const writers, statements, keys = 3, 600, 200
+	onServers(t, func(t *testing.T, f *fixture) {
+		f.exec("CREATE TABLE t (id int PRIMARY KEY, v int)")
+		f.exec("CREATE TABLE finished (id int PRIMARY KEY)")
+		seed := uint64(time.Now().UnixNano())
+		var group errgroup.Group
+		for w := range writers {
+			conn, rnd := f.connect(), rand.New(rand.NewPCG(seed, uint64(w)))
+			group.Go(func() error {
+				for range statements {
+					// Each writer has its own keys, so that no statement waits for another's row.
+					id, v := rnd.IntN(keys)*writers+w, rnd.Int32()
+					q := fmt.Sprintf("REPLACE INTO %s.t VALUES (%d, %d)", f.db, id, v)
+					switch rnd.IntN(3) {
+					case 0:
+						q = fmt.Sprintf("DELETE FROM %s.t WHERE id = %d", f.db, id)
+					case 1:
+						q = fmt.Sprintf("UPDATE %s.t SET v = %d WHERE id = %d", f.db, v, id)
+					}
+					if err := conn.Exec(t.Context(), q); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+		var states []map[string]string
+		var cuts []*rowv1.Position
+		for i := range 3 {
+			o := f.options("t")
+			if i%3 == 2 {
+				o.Snapshot.Locking = capturev1.LockingMode_LOCKING_MODE_NONE
+			}
+			s := newSink()
+			res, err := Run(t.Context(), o, s.emit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			state := map[string]string{}
+			for _, r := range s.rows["t"] {
+				state[strings.SplitN(r, "|", 2)[0]] = r
+			}
+			states, cuts = append(states, state), append(cuts, res.Cut)
+		}
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		f.exec("INSERT INTO finished VALUES (1)")
+		want := map[string]string{}
+		res, err := f.conn.Query(t.Context(), "SELECT id, v FROM t")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range res.Rows {
+			want[r[0].Text] = r[0].Text + "|" + r[1].Text
+		}
+		for i, state := range states {
+			taken := len(state)
+			replay(t, f, cuts[i], state)
+			if diff := cmp.Diff(want, state); diff != "" {
+				t.Errorf("seed %d, snapshot %d of %d rows at %v: %s", seed, i, taken, cuts[i], diff)
+			}
+		}
+	})
 }
 
 func TestLockTimeout(t *testing.T) {
@@ -378,6 +449,34 @@ func TestKilledAndChanged(t *testing.T) {
 		_, err = Run(t.Context(), f.options(), s.emit)
 		if errs.KindOf(err) != errs.Busy || !strings.Contains(err.Error(), f.db+".u") {
 			t.Errorf("dropped: %v is %s, want Busy", err, errs.KindOf(err))
+		}
+		s = newSink()
+		s.each = func(m *capturev1.SubscribeResponse) error {
+			if m.GetSchema().GetTable() == "changed" {
+				f.exec("ALTER TABLE changed DROP COLUMN v")
+				f.exec("ALTER TABLE changed ADD COLUMN v bigint DEFAULT 7")
+				f.exec("INSERT INTO kept VALUES (1)")
+				f.exec("ALTER TABLE kept ADD INDEX (id)")
+			}
+			return nil
+		}
+		f.exec("CREATE TABLE changed (id int PRIMARY KEY, v int)")
+		f.exec("CREATE TABLE kept (id int PRIMARY KEY AUTO_INCREMENT)")
+		_, err = Run(t.Context(), f.options("changed"), s.emit)
+		if errs.KindOf(err) != errs.Busy || !strings.Contains(err.Error(), f.db+".changed") {
+			t.Errorf("changed: %v is %s, want Busy", err, errs.KindOf(err))
+		}
+		// A table that was read is free again while the others are.
+		s = newSink()
+		s.each = func(m *capturev1.SubscribeResponse) error {
+			if m.GetSchema().GetTable() == "kept" {
+				f.exec("SET SESSION lock_wait_timeout=2")
+				f.exec("ALTER TABLE changed ADD COLUMN w int")
+			}
+			return nil
+		}
+		if _, err := Run(t.Context(), f.options("changed", "kept"), s.emit); err != nil {
+			t.Errorf("a table altered after it was read: %v", err)
 		}
 		stop := errors.New("the subscriber is gone")
 		if _, err := Run(t.Context(), f.options(), func(*capturev1.SubscribeResponse) error { return stop }); !errors.Is(err, stop) {

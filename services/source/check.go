@@ -54,8 +54,8 @@ func checkFlavor(info Info, needs Needs) []Problem {
 	}
 	class := map[config.Flavor]string{config.MySQL: "io.debezium.connector.mysql.MySqlConnector", config.MariaDB: "io.debezium.connector.mariadb.MariaDbConnector"}
 	return []Problem{{Option: "connector.class", Kind: errs.Invalid, Warning: true, Text: fmt.Sprintf(
-		"the server is %s %s but the connector class is for %s: the server is read as what it is, events name %s as their connector; use %s",
-		productName(info.Flavor), info.Version, productName(needs.Flavor), needs.Flavor, class[info.Flavor])}}
+		"the server is %s %s but the connector class is for %s: the server is read as what it is; use %s",
+		productName(info.Flavor), info.Version, productName(needs.Flavor), class[info.Flavor])}}
 }
 
 func productName(f config.Flavor) string {
