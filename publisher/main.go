@@ -11,6 +11,7 @@ import (
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	controlv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1"
 	"github.com/rowmesh/rowmesh/services/capture"
+	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/process"
 	"github.com/rowmesh/rowmesh/services/registry"
@@ -52,6 +53,13 @@ func Main(ctx context.Context, args []string, version string, logs io.Writer) er
 		return errs.E(errs.Invalid, "publisher: %w", err)
 	}
 	cfg.Kafka["bootstrap.servers"] = *brokers
+	secrets, err := pc.Secrets()
+	if err != nil {
+		return err
+	}
+	cfg.Parse = func(name string, c map[string]string) (*config.Connector, config.Result) {
+		return secrets.Parse(name, c)
+	}
 	p, err := process.New(pc, registry.Publisher, version, logs)
 	if err != nil {
 		return err

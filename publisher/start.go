@@ -8,6 +8,7 @@ import (
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/capture"
 	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/offset"
@@ -177,12 +178,9 @@ func (t *task) running() {
 
 func (t *task) openMessage(cfg *config.Connector) *capturev1.Open {
 	o := &capturev1.Open{
-		Consumer: fmt.Sprintf("%s/%d", t.id.Connector, t.id.Task),
-		Source:   string(t.source),
-		Tables: &capturev1.TableFilter{
-			IncludeDatabases: cfg.IncludeDatabases, ExcludeDatabases: cfg.ExcludeDatabases, IncludeTables: cfg.IncludeTables, ExcludeTables: cfg.ExcludeTables,
-			Builtin: !cfg.IgnoreBuiltin,
-		},
+		Consumer:       fmt.Sprintf("%s/%d", t.id.Connector, t.id.Task),
+		Source:         string(t.source),
+		Tables:         capture.TableFilter(cfg),
 		Start:          t.start.at,
 		Epoch:          t.lane.Generation,
 		Ddl:            capturev1.DdlScope_DDL_SCOPE_UNSPECIFIED,

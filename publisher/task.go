@@ -338,7 +338,7 @@ func (t *task) newProducer() error {
 
 // transactionalID is named after the lane, never after the worker: that is what fences.
 func (t *task) transactionalID(task uint32) string {
-	return fmt.Sprintf("%s-%s-%d", t.p.cfg.MeshName, t.id.Connector, task)
+	return offset.TransactionalID(t.p.cfg.MeshName, t.id.Connector, task)
 }
 
 func (t *task) producerConfig(transactionalID string) kafka.Config {

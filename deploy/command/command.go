@@ -3,41 +3,20 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"runtime/debug"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rowmesh/rowmesh/capturer"
 	"github.com/rowmesh/rowmesh/coordinator"
 	"github.com/rowmesh/rowmesh/publisher"
+	"github.com/rowmesh/rowmesh/services/process"
 )
 
-// Version is the module's version as the go command knows it: a tag, a commit, or "devel".
-func Version() string {
-	i, ok := debug.ReadBuildInfo()
-	if !ok || i.Main.Version == "" || i.Main.Version == "(devel)" {
-		return "devel"
-	}
-	return i.Main.Version
-}
-
-// Execute runs the command line args until it ends or the process gets SIGINT or SIGTERM, and returns the exit code.
+// Execute runs the process's command line args until it ends or the process gets SIGINT or SIGTERM, and returns the exit code.
 func Execute(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // the default action comes back for the second signal
-	err := Run(ctx, args, os.Stderr)
-	if err == nil || errors.Is(err, context.Canceled) {
-		return 0
-	}
-	fmt.Fprintln(os.Stderr, "rowmesh:", err)
-	return 1
+	return process.Command("rowmesh", func(ctx context.Context, _ []string, _ string, logs io.Writer) error { return Run(ctx, args, logs) })
 }
 
 // Run runs the command line args until it ends or ctx does. Roles log to logs.
@@ -54,7 +33,7 @@ func root(logs io.Writer) *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	version := Version()
+	version := process.Version()
 	c.AddCommand(
 		role("coordinator", "Keep the connectors, assign their work, serve the REST API", func(ctx context.Context, args []string) error {
 			return coordinator.Main(ctx, args, version, logs)

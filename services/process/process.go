@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 
+	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/registry"
 	"github.com/rowmesh/rowmesh/services/rpc"
@@ -40,6 +42,9 @@ type Config struct {
 	LogFormat string // text or json; default text
 	Profile   bool   // /debug/pprof on the HTTP server
 	Security  rpc.Security
+
+	SecretRoots string // folders, comma-separated, whose files ${file:...} and ${dir:...} references may name; default none
+	SecretEnv   string // regular expression of the variables that ${env:...} references may name; default none
 }
 
 // Flags declares the flags on f.
@@ -59,6 +64,24 @@ func (c *Config) Flags(f *flag.FlagSet) {
 	f.StringVar(&c.Security.KeyFile, "tls-key", "", "its key")
 	f.StringVar(&c.Security.CAFile, "tls-ca", "", "PEM certificates of the authority that the others' certificates must come from")
 	f.BoolVar(&c.Security.Insecure, "insecure", false, "listen in plain text on addresses other than loopback")
+	f.StringVar(&c.SecretRoots, "secret-roots", "", "folders, comma-separated, whose files ${file:...} and ${dir:...} references in configs may name")
+	f.StringVar(&c.SecretEnv, "secret-env", "", "regular expression of the environment variables that ${env:...} references in configs may name")
+}
+
+// Secrets returns what references in configs of connectors may name.
+func (c Config) Secrets() (config.Secrets, error) {
+	var s config.Secrets
+	if c.SecretRoots != "" {
+		s.Roots = strings.Split(c.SecretRoots, ",")
+	}
+	if c.SecretEnv != "" {
+		re, err := regexp.Compile("^(?:" + c.SecretEnv + ")$")
+		if err != nil {
+			return s, errs.E(errs.Invalid, "-secret-env: %w", err)
+		}
+		s.Env = re
+	}
+	return s, nil
 }
 
 // Process is a process part that is ready to serve. Owners register their services on GRPC, then Run.

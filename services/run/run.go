@@ -1,15 +1,11 @@
-// Package run holds what a process is made of: components with Run(ctx) error, ended together, and a main that ends on a signal.
+// Package run holds what a process is made of: components with Run(ctx) error, ended together.
 package run
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"os"
-	"os/signal"
 	"runtime/debug"
-	"syscall"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -28,19 +24,6 @@ func All(ctx context.Context, fs ...Func) error {
 		return nil
 	}
 	return err
-}
-
-// Main runs f until it ends or the process gets SIGINT or SIGTERM, and exits: 0 after a clean end, 1 after an error. A second signal ends the
-// process at once.
-func Main(log *slog.Logger, f Func) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the default action comes back for the second signal
-	err := f(ctx)
-	stop()
-	if err != nil && !errors.Is(err, context.Canceled) {
-		log.Error("process ends", "error", err)
-		os.Exit(1)
-	}
 }
 
 // Protect turns a panic in f into an error with its stack, so that one task's defect does not end the process and its other tasks.

@@ -2,27 +2,10 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"os"
-	"os/signal"
-	"runtime/debug"
-	"syscall"
 
 	"github.com/rowmesh/rowmesh/publisher"
+	"github.com/rowmesh/rowmesh/services/process"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the default action comes back for the second signal
-	version := "devel"
-	if i, ok := debug.ReadBuildInfo(); ok && i.Main.Version != "" && i.Main.Version != "(devel)" {
-		version = i.Main.Version
-	}
-	err := publisher.Main(ctx, os.Args[1:], version, os.Stderr)
-	stop()
-	if err != nil && ctx.Err() == nil {
-		fmt.Fprintln(os.Stderr, "publisher:", err)
-		os.Exit(1)
-	}
-}
+func main() { os.Exit(process.Command("publisher", publisher.Main)) }

@@ -1,0 +1,11 @@
+// Command capturer runs a capturer: it reads the binlogs of the sources that the mesh assigns to it and streams their rows.
+package main
+
+import (
+	"os"
+
+	"github.com/rowmesh/rowmesh/capturer"
+	"github.com/rowmesh/rowmesh/services/process"
+)
+
+func main() { os.Exit(process.Command("capturer", capturer.Main)) }

@@ -1,0 +1,203 @@
+package coordinator
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"google.golang.org/grpc"
+
+	"github.com/rowmesh/rowmesh/coordinator/connect"
+	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
+	controlv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1"
+	"github.com/rowmesh/rowmesh/services/capture"
+	"github.com/rowmesh/rowmesh/services/config"
+	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/offset"
+	"github.com/rowmesh/rowmesh/services/process"
+	"github.com/rowmesh/rowmesh/services/registry"
+	"github.com/rowmesh/rowmesh/services/rpc"
+	"github.com/rowmesh/rowmesh/services/source"
+	"github.com/rowmesh/rowmesh/services/telemetry"
+)
+
+// flags are what a coordinator's command line says on top of what every process has.
+type flags struct {
+	process.Config
+	kafka, offsetsTopic, mesh string
+	rest, restURL             string
+}
+
+func parseFlags(args []string, out io.Writer) (flags, error) {
+	var c flags
+	f := flag.NewFlagSet("coordinator", flag.ContinueOnError)
+	f.SetOutput(out)
+	c.Flags(f)
+	f.StringVar(&c.kafka, "kafka", "127.0.0.1:9092", "Kafka's bootstrap servers, comma-separated; the offsets of connectors stand there")
+	f.StringVar(&c.offsetsTopic, "offsets-topic", "connect-offsets", "topic of the checkpoints, the same as the publishers'")
+	f.StringVar(&c.mesh, "mesh", "rowmesh", "first part of transactional ids, the same as the publishers'")
+	f.StringVar(&c.rest, "rest", "127.0.0.1:8083", "address of the REST API")
+	f.StringVar(&c.restURL, "rest-url", "", "base URL by which clients reach the REST API (default: http:// and the address listened on)")
+	err := f.Parse(args)
+	return c, err
+}
+
+// Main runs a coordinator process with command line args until ctx ends.
+func Main(ctx context.Context, args []string, version string, logs io.Writer) error {
+	c, err := parseFlags(args, logs)
+	if err == flag.ErrHelp {
+		return nil
+	}
+	if err != nil {
+		return errs.E(errs.Invalid, "coordinator: %w", err)
+	}
+	secrets, err := c.Secrets()
+	if err != nil {
+		return err
+	}
+	p, err := process.New(c.Config, registry.Coordinator, version, logs)
+	if err != nil {
+		return err
+	}
+	listener, err := rpc.Listen(c.rest, c.Security)
+	if err != nil {
+		p.Close()
+		return err
+	}
+	if c.restURL == "" {
+		c.restURL = "http://" + listener.Addr().String()
+	}
+	dial := func(addr string) (*grpc.ClientConn, error) { return rpc.Dial(addr, c.Security) }
+	v := validator{secrets: secrets, directory: p.Store.NewDirectory(), dial: dial}
+	co, err := New(Config{ID: p.Member.ID, GRPCAddress: p.Member.GRPCAddress, HTTPAddress: listener.Addr().String(), RESTURL: c.restURL, Version: version}, Deps{
+		Store: p.Store, Dial: dial,
+		Tables: v.tables, Validate: v.validate, Warnings: v.warnings, Registerer: p.Metrics, Log: p.Log,
+	})
+	if err != nil {
+		listener.Close()
+		p.Close()
+		return err
+	}
+	controlv1.RegisterControlServiceServer(p.GRPC, co.Server())
+	client := map[string]string{"bootstrap.servers": c.kafka}
+	rest := connect.New(connect.Config{
+		URL: c.restURL, Ready: co.Health, Secrets: secrets, Log: p.Log,
+		ClusterID: func(ctx context.Context) (string, error) { return clusterID(ctx, c.kafka) },
+		SetLevel: func(logger string, level slog.Level) {
+			if logger == "root" { // one process, one level
+				p.Level.Set(level)
+			}
+		},
+	}, co.Control().REST(), connect.Preflight{}, offsets{offset.NewStore(offset.Config{Client: client, Topic: c.offsetsTopic}), c.mesh})
+	healthy := func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		return co.Health(ctx)
+	}
+	return p.Run(ctx, healthy, v.directory.Run, co.Run, func(ctx context.Context) error { return serveREST(ctx, p, listener, rest) })
+}
+
+func serveREST(ctx context.Context, p *process.Process, l net.Listener, h *connect.Handler) error {
+	p.Log.Info("REST API", "address", l.Addr().String())
+	return telemetry.Serve(ctx, l, h)
+}
+
+// validator checks configs for callers other than the REST API, which has its own answers.
+type validator struct {
+	secrets   config.Secrets
+	directory *registry.Directory
+	dial      func(addr string) (*grpc.ClientConn, error)
+}
+
+func (v validator) parse(name string, cfg map[string]string) (*config.Connector, config.Result) {
+	resolved, err := v.secrets.Resolve(cfg)
+	if err != nil {
+		return nil, config.Result{Errors: []config.Problem{{Option: "", Text: err.Error()}}}
+	}
+	return config.Parse(name, resolved)
+}
+
+func (v validator) validate(ctx context.Context, name string, cfg map[string]string) (warnings, problems []string) {
+	c, r := v.parse(name, cfg)
+	if len(r.Errors) == 0 {
+		live := connect.Preflight{}.Validate(ctx, c)
+		r.Warnings, r.Errors = append(r.Warnings, live.Warnings...), live.Errors
+	}
+	return texts(r.Warnings), texts(r.Errors)
+}
+
+func (v validator) warnings(name string, cfg map[string]string) []string {
+	_, r := v.parse(name, cfg)
+	return texts(r.Warnings)
+}
+
+func texts(ps []config.Problem) (out []string) {
+	for _, p := range ps {
+		out = append(out, p.Text)
+	}
+	return out
+}
+
+// offsets is the offsets topic as the REST API uses it.
+type offsets struct {
+	*offset.Store
+	mesh string
+}
+
+var _ connect.Offsets = offsets{}
+
+// Put implements connect.Offsets. The lanes of a stopped connector are few; their producers are fenced so that none writes over what is put.
+func (o offsets) Put(ctx context.Context, connector string, entries []offset.Entry) error {
+	old, err := o.List(ctx, connector)
+	if err != nil {
+		return err
+	}
+	var fence []string
+	for i := range max(len(old), len(entries), 1) {
+		fence = append(fence, offset.TransactionalID(o.mesh, connector, uint32(i)))
+	}
+	return o.Store.Put(ctx, connector, entries, fence)
+}
+
+// clusterID asks the broker for the id of its cluster.
+func clusterID(ctx context.Context, brokers string) (string, error) {
+	a, err := kafka.NewAdminClient(&kafka.ConfigMap{"bootstrap.servers": brokers})
+	if err != nil {
+		return "", fmt.Errorf("Kafka at %s: %w", brokers, err)
+	}
+	defer a.Close()
+	return a.ClusterID(ctx)
+}
+
+// tables asks the capturer of a connector's source for the tables that it captures, with the server's size estimates.
+func (v validator) tables(ctx context.Context, rc registry.Connector) ([]Table, error) {
+	c, r := v.parse(rc.Name, rc.Map())
+	if len(r.Errors) > 0 {
+		return nil, errs.E(errs.Invalid, "%s", strings.Join(texts(r.Errors), "; "))
+	}
+	id := source.FromConnector(c).ID()
+	addr, err := v.directory.SourceOwner(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := v.dial(addr)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	d, err := capturev1.NewCaptureServiceClient(conn).DescribeSource(ctx, &capturev1.DescribeSourceRequest{Source: string(id), Tables: capture.TableFilter(c)})
+	if err != nil {
+		return nil, errs.FromStatus(err)
+	}
+	var out []Table
+	for _, t := range d.Tables {
+		out = append(out, Table{Name: t.Database + "." + t.Table, Rows: t.Rows, Bytes: t.Bytes})
+	}
+	return out, nil
+}
