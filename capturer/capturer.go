@@ -2,9 +2,9 @@ package capturer
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -21,12 +21,15 @@ import (
 	"github.com/rowmesh/rowmesh/services/registry"
 )
 
-// Assignments say which sources there are and who reads them.
+// Assignments say which sources this capturer reads.
 type Assignments interface {
-	// Watch sends all sources whenever one changes, at first at once, until ctx ends.
-	Watch(ctx context.Context) (<-chan []registry.Source, error)
+	// Watch sends the sources that this capturer owns, all of them, at first and whenever one changes, until ctx ends. While the registry is away nothing is
+	// sent, and what was sent last stands.
+	Watch(ctx context.Context) <-chan []registry.Source
 	// Config is a connector's config, secrets resolved.
 	Config(ctx context.Context, connector string) (map[string]string, error)
+	// Owner is the member that reads a source: NotFound if no connector uses it, Busy while nobody does.
+	Owner(ctx context.Context, source registry.SourceID) (registry.MemberID, error)
 }
 
 // Config is what a capturer is made with.
@@ -54,9 +57,9 @@ type Capturer struct {
 	metrics *metrics
 
 	mu      sync.Mutex
-	known   map[registry.SourceID]registry.Source
+	started bool // the assignments are known
 	owned   map[registry.SourceID]*ownedSource
-	changed chan struct{} // closed and replaced when known or owned change
+	changed chan struct{} // closed and replaced when owned changes
 }
 
 // ownedSource is a source that this capturer reads.
@@ -77,6 +80,9 @@ const configEvery = 10 * time.Second
 // assignmentWait is how long a subscription waits for the first assignments after a start, before it is told that nobody has the source.
 const assignmentWait = 3 * time.Second
 
+// ownerTimeout bounds the question who has a source: the answer is in memory, once the registry was read.
+const ownerTimeout = 2 * time.Second
+
 // New returns a capturer. It serves once Run runs.
 func New(cfg Config, deps Deps) *Capturer {
 	if cfg.Pool == nil {
@@ -96,10 +102,7 @@ func New(cfg Config, deps Deps) *Capturer {
 
 // Run follows the assignments until ctx ends. It returns when all readers have ended.
 func (c *Capturer) Run(ctx context.Context) error {
-	watch, err := c.deps.Assignments.Watch(ctx)
-	if err != nil {
-		return fmt.Errorf("watch sources: %w", err)
-	}
+	watch := c.deps.Assignments.Watch(ctx)
 	g, gctx := errgroup.WithContext(ctx)
 	ticker := time.NewTicker(configEvery)
 	defer ticker.Stop()
@@ -122,28 +125,30 @@ func (c *Capturer) Run(ctx context.Context) error {
 
 // follow makes the sources that run those that are assigned.
 func (c *Capturer) follow(ctx context.Context, g *errgroup.Group, sources []registry.Source) {
-	known := make(map[registry.SourceID]registry.Source, len(sources))
+	assigned := make(map[registry.SourceID]bool, len(sources))
 	for _, s := range sources {
-		known[s.ID] = s
+		if s.Owner == c.cfg.ID {
+			assigned[s.ID] = true
+		}
 	}
 	c.mu.Lock()
 	owned := maps.Clone(c.owned)
-	c.known = known
 	c.mu.Unlock()
 	for id, o := range owned {
-		if s, ok := known[id]; !ok || s.Owner != c.cfg.ID {
+		if !assigned[id] {
 			c.release(id, o)
 		}
 	}
 	for _, s := range sources {
-		if s.Owner == c.cfg.ID {
+		if assigned[s.ID] {
 			c.acquire(ctx, g, s, owned[s.ID])
 		}
 	}
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.started = true
 	close(c.changed)
 	c.changed = make(chan struct{})
-	c.mu.Unlock()
 }
 
 // release ends a source that somebody else has now.
@@ -180,7 +185,9 @@ func (c *Capturer) acquire(ctx context.Context, g *errgroup.Group, s registry.So
 		sctx, cancel := context.WithCancel(ctx)
 		o.cancel = cancel
 		g.Go(func() error {
-			o.source.run(sctx, func() error { return c.elsewhere(s.ID) })
+			o.source.run(sctx, func() error {
+				return errs.E(errs.NotOwner, "source %s is no longer read by this capturer, or with other connection settings; subscribe again", s.ID)
+			})
 			return nil
 		})
 		c.deps.Log.Info("source acquired", "source", string(s.ID), "connector", s.Connector, "generation", s.Generation)
@@ -205,44 +212,41 @@ func accessOf(config map[string]string) map[string]string {
 	return out
 }
 
-// elsewhere is the error of a source that is not ours.
-func (c *Capturer) elsewhere(id registry.SourceID) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s, ok := c.known[id]
-	if !ok {
-		return errs.E(errs.NotFound, "source %s is not known: no running connector reads from it", id)
+// elsewhere is the error of a source that is not ours: NotOwner with the owner's name, or why there is none.
+func (c *Capturer) elsewhere(ctx context.Context, id registry.SourceID) error {
+	ctx, cancel := context.WithTimeout(ctx, ownerTimeout)
+	defer cancel()
+	owner, err := c.deps.Assignments.Owner(ctx, id)
+	switch {
+	case err != nil && errs.KindOf(err) != errs.Internal:
+		return err
+	case err != nil || owner == "":
+		return errs.E(errs.NotOwner, "source %s: this capturer does not read it", id)
+	case owner == c.cfg.ID:
+		return errs.E(errs.Busy, "source %s: this capturer was given it a moment ago; try again", id)
 	}
-	if s.Owner == c.cfg.ID {
-		return errs.E(errs.Busy, "source %s: its connection settings changed; subscribe again", id)
-	}
-	return notOwner(string(id), string(s.Owner))
+	return errs.E(errs.NotOwner, "source %s: this capturer does not read it, member %s does", id, owner)
 }
 
 // find returns the source that a subscription names, by id or by connector. After a start it waits a moment for the assignments.
 func (c *Capturer) find(ctx context.Context, name string) (*dbSource, error) {
+	id, err := c.idOf(ctx, name)
+	if err != nil {
+		return nil, err
+	}
 	timer := time.NewTimer(assignmentWait)
 	defer timer.Stop()
 	for {
 		c.mu.Lock()
-		changed := c.changed
-		id, known := c.idOf(name)
-		o := c.owned[id]
-		started := c.known != nil
+		changed, o, started := c.changed, c.owned[id], c.started
 		c.mu.Unlock()
 		switch {
 		case o != nil && o.source != nil:
 			return o.source, nil
 		case o != nil:
 			return nil, o.err
-		case started && !known:
-			if id, err := c.idByConfig(ctx, name); err == nil && string(id) != name {
-				name = string(id)
-				continue
-			}
-			return nil, c.elsewhere(registry.SourceID(strings.ToLower(name)))
 		case started:
-			return nil, c.elsewhere(id)
+			return nil, c.elsewhere(ctx, id)
 		}
 		select {
 		case <-changed:
@@ -254,23 +258,13 @@ func (c *Capturer) find(ctx context.Context, name string) (*dbSource, error) {
 	}
 }
 
-// idOf finds a source by its id or by the connector whose credentials it uses. Requires: mu.
-func (c *Capturer) idOf(name string) (registry.SourceID, bool) {
+// idOf finds the id of the source that is named, by itself or by a connector that uses it.
+func (c *Capturer) idOf(ctx context.Context, name string) (registry.SourceID, error) {
 	id := registry.SourceID(strings.ToLower(name))
-	if _, ok := c.known[id]; ok {
-		return id, true
+	if _, _, err := net.SplitHostPort(name); err == nil {
+		return id, nil
 	}
-	for _, s := range c.known {
-		if s.Connector == name {
-			return s.ID, true
-		}
-	}
-	return id, false
-}
-
-// idByConfig finds the source of a connector that shares it with the one whose credentials are used.
-func (c *Capturer) idByConfig(ctx context.Context, connector string) (registry.SourceID, error) {
-	cfg, err := c.deps.Assignments.Config(ctx, connector)
+	cfg, err := c.deps.Assignments.Config(ctx, name)
 	if err != nil {
 		return "", err
 	}

@@ -17,6 +17,7 @@ import (
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/services/capture"
+	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/registry"
 	"github.com/rowmesh/rowmesh/services/row"
 	"github.com/rowmesh/rowmesh/services/source"
@@ -284,7 +285,14 @@ func newAssignments(config map[string]string) *assignments {
 
 func (a *assignments) set(sources ...registry.Source) { a.ch <- sources }
 
-func (a *assignments) Watch(context.Context) (<-chan []registry.Source, error) { return a.ch, nil }
+func (a *assignments) Watch(context.Context) <-chan []registry.Source { return a.ch }
+
+func (a *assignments) Owner(_ context.Context, id registry.SourceID) (registry.MemberID, error) {
+	if id == "elsewhere:3306" {
+		return "other", nil
+	}
+	return "", errs.E(errs.NotFound, "source %s is used by no connector", id)
+}
 
 func (a *assignments) Config(context.Context, string) (map[string]string, error) {
 	return a.config, nil

@@ -16,71 +16,82 @@ import (
 
 // Main runs a capturer process with command line args until ctx ends.
 func Main(ctx context.Context, args []string, version string, logs io.Writer) error {
-	var c process.Config
+	var pc process.Config
 	f := flag.NewFlagSet("capturer", flag.ContinueOnError)
 	f.SetOutput(logs)
-	c.Flags(f)
-	if err := f.Parse(args); err == flag.ErrHelp {
-		return nil
-	} else if err != nil {
+	pc.Flags(f)
+	if err := f.Parse(args); err != nil {
+		if err == flag.ErrHelp {
+			return nil
+		}
 		return errs.E(errs.Invalid, "capturer: %w", err)
 	}
-	secrets, err := c.Secrets()
+	secrets, err := pc.Secrets()
 	if err != nil {
 		return err
 	}
 	pool := capture.NewPool()
-	p, err := process.New(c, registry.Capturer, version, logs, capture.ServerOptions(pool)...)
+	p, err := process.New(pc, registry.Capturer, version, logs, capture.ServerOptions(pool)...)
 	if err != nil {
 		return err
 	}
 	dir := p.Store.NewDirectory()
-	cap := New(Config{ID: p.Member.ID, Pool: pool}, Deps{
-		Assignments: registryAssignments{p.Store, dir, secrets, p.Member.ID}, Schemas: p.Store.Tables(), Registerer: p.Metrics, Log: p.Log,
+	c := New(Config{ID: p.Member.ID, Pool: pool}, Deps{
+		Assignments: registered{p.Store, dir, p.Member.ID, secrets}, Schemas: p.Store.Tables(), Registerer: p.Metrics, Log: p.Log,
 	})
-	capturev1.RegisterCaptureServiceServer(p.GRPC, capture.NewServer(cap))
-	controlv1.RegisterMemberServiceServer(p.GRPC, member{capturer: cap})
-	return p.Run(ctx, nil, p.Register, dir.Run, cap.Run)
+	capturev1.RegisterCaptureServiceServer(p.GRPC, capture.NewServer(c))
+	controlv1.RegisterMemberServiceServer(p.GRPC, Member{C: c})
+	return p.Run(ctx, nil, p.Register, dir.Run, c.Run)
 }
 
-// registryAssignments is the registry as a capturer sees it.
-type registryAssignments struct {
+// registered is the registry as a capturer sees it.
+type registered struct {
 	store   *registry.Store
 	dir     *registry.Directory
-	secrets config.Secrets
 	id      registry.MemberID
+	secrets config.Secrets
 }
 
-var _ Assignments = registryAssignments{}
+var _ Assignments = registered{}
 
 // Watch implements Assignments.
-func (a registryAssignments) Watch(ctx context.Context) (<-chan []registry.Source, error) {
-	return a.store.WatchSources(ctx, a.id), nil
+func (m registered) Watch(ctx context.Context) <-chan []registry.Source {
+	return m.store.WatchSources(ctx, m.id)
 }
 
-// Config implements Assignments: as stored, or as seen last while etcd is away.
-func (a registryAssignments) Config(ctx context.Context, connector string) (map[string]string, error) {
-	c, err := a.store.Connector(ctx, connector)
+// Config implements Assignments: a linearizable read, or what was seen last while etcd is away.
+func (m registered) Config(ctx context.Context, connector string) (map[string]string, error) {
+	c, err := m.store.Connector(ctx, connector)
 	if errs.KindOf(err) == errs.Unavailable {
-		c, err = a.dir.Find(ctx, connector)
+		if seen, serr := m.dir.Find(ctx, connector); serr == nil {
+			c, err = seen, nil
+		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	return a.secrets.Resolve(c.Map())
+	return m.secrets.Resolve(c.Map())
 }
 
-// member reports to coordinators.
-type member struct {
-	controlv1.UnimplementedMemberServiceServer
-	capturer *Capturer
+// Owner implements Assignments.
+func (m registered) Owner(ctx context.Context, id registry.SourceID) (registry.MemberID, error) {
+	r, err := m.dir.Source(ctx, id)
+	return r.Owner, err
 }
+
+// Member serves rowmesh.control.v1.MemberService for a capturer.
+type Member struct {
+	controlv1.UnimplementedMemberServiceServer
+	C *Capturer
+}
+
+var _ controlv1.MemberServiceServer = Member{}
 
 // Report implements controlv1.MemberServiceServer.
-func (m member) Report(context.Context, *controlv1.ReportRequest) (*controlv1.ReportResponse, error) {
-	out := new(controlv1.ReportResponse)
-	for _, s := range m.capturer.Sources() {
-		out.Sources = append(out.Sources, string(s.ID))
+func (m Member) Report(context.Context, *controlv1.ReportRequest) (*controlv1.ReportResponse, error) {
+	resp := &controlv1.ReportResponse{}
+	for _, s := range m.C.Sources() {
+		resp.Sources = append(resp.Sources, string(s.ID))
 	}
-	return out, nil
+	return resp, nil
 }

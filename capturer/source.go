@@ -12,7 +12,6 @@ import (
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/services/capture"
-	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/registry"
 )
 
@@ -282,12 +281,4 @@ func (f *feed) pump(ctx context.Context, out capture.Sender) error {
 		}
 		return f.lastErr
 	}
-}
-
-// notOwner says who has a source.
-func notOwner(id, owner string) error {
-	if owner == "" {
-		return errs.E(errs.NotOwner, "source %s: this capturer does not read it, and nobody does now; try again when the coordinator has placed it", id)
-	}
-	return errs.E(errs.NotOwner, "source %s: this capturer does not read it, member %s does", id, owner)
 }

@@ -1,4 +1,4 @@
-// Command capturer runs a capturer: it reads the binlogs of the sources that the mesh assigns to it and streams their rows.
+// Command capturer runs a capturer: it reads the logs of the sources that the mesh assigns to it, and streams their rows to subscribers.
 package main
 
 import (
