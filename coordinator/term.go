@@ -15,6 +15,8 @@ const (
 	txnChanges = 100
 	// describeTimeout bounds how long a new connector of several lanes waits for its tables' sizes before they are spread by hash.
 	describeTimeout = 3 * time.Second
+	// describeRetry is the pause between two attempts to describe; a capturer begins with a source in less.
+	describeRetry = 50 * time.Millisecond
 	// retryPlan is the pause after a plan that could not be applied, unless the registry changes before.
 	retryPlan = 500 * time.Millisecond
 )
@@ -213,18 +215,35 @@ func (t *term) describe(ctx context.Context, st *registry.State, names []string)
 	}
 }
 
-// lookUp returns a connector's tables, none if they cannot be learned: then they are spread by hash.
+// lookUp returns a connector's tables, none if they cannot be learned: then they are spread by hash. A source that was given to a capturer just now
+// needs a moment until it answers, so every failure that may pass is tried again until the time is up.
 func (t *term) lookUp(ctx context.Context, c registry.Connector) []Table {
 	if t.c.deps.Tables == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
 	defer cancel()
-	tables, err := t.c.deps.Tables(ctx, c)
-	if err != nil && ctx.Err() != context.Canceled {
-		t.c.log.Warn("sizes of tables are not known; they are spread over lanes by hash", "connector", c.Name, "error", err)
+	for {
+		tables, err := t.c.deps.Tables(ctx, c)
+		if err == nil {
+			return tables
+		}
+		lasting := false
+		switch errs.KindOf(err) {
+		case errs.Invalid, errs.Denied, errs.Unsupported:
+			lasting = true
+		}
+		retry := time.NewTimer(describeRetry)
+		select {
+		case <-retry.C:
+		case <-ctx.Done():
+		}
+		retry.Stop()
+		if lasting || ctx.Err() != nil {
+			t.c.log.Warn("sizes of tables are not known; they are spread over lanes by hash", "connector", c.Name, "error", err)
+			return nil
+		}
 	}
-	return tables
 }
 
 // forget drops the descriptions of connectors that are gone or have another config.

@@ -14,6 +14,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
 )
 
 // Config says where the node lives.
@@ -50,6 +51,9 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	c.AdvertisePeerUrls = []url.URL{{Scheme: "http", Host: "127.0.0.1:1"}}
 	c.InitialCluster = c.Name + "=http://127.0.0.1:1"
 	c.UnsafeNoFsync = cfg.NoSync
+	c.EnableGRPCGateway = false // nobody asks it by JSON
+	var calls openCalls
+	c.ServiceRegister = calls.add
 	// Schema history and statuses are rewritten for ever; old revisions are of no use after an hour.
 	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModePeriodic, "1h"
 
@@ -67,7 +71,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("start etcd in %s: %w", cfg.Dir, ctx.Err())
 	}
 	cfg.Address = server.Clients[0].Addr().String()
-	return &Node{server: server, cfg: cfg, close: sync.OnceFunc(server.Close)}, nil
+	return &Node{server: server, cfg: cfg, close: sync.OnceFunc(func() { calls.closeWith(server) })}, nil
 }
 
 // Address returns host:port for clients.
@@ -99,4 +103,31 @@ func (n *Node) Client() (*clientv3.Client, error) {
 		return nil, fmt.Errorf("client of etcd at %s: %w", n.cfg.Address, err)
 	}
 	return c, nil
+}
+
+// closeGrace is how long open calls may take when the node closes. Watches never end by themselves, and etcd would wait 7 s for them.
+const closeGrace = 300 * time.Millisecond
+
+// openCalls ends the calls that etcd would wait for.
+type openCalls struct {
+	mu      sync.Mutex
+	servers []*grpc.Server
+}
+
+func (o *openCalls) add(s *grpc.Server) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.servers = append(o.servers, s)
+}
+
+func (o *openCalls) closeWith(server *embed.Etcd) {
+	timer := time.AfterFunc(closeGrace, func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		for _, s := range o.servers {
+			s.Stop()
+		}
+	})
+	defer timer.Stop()
+	server.Close()
 }
