@@ -36,7 +36,7 @@ func (c *cutSession) close() {
 }
 
 // takeCut locks, opens the view, reads position and definitions, and unlocks.
-func (r *run) takeCut(ctx context.Context, choose *chooser) (_ *cutSession, err error) {
+func (r *run) takeCut(ctx context.Context) (_ *cutSession, err error) {
 	c := &cutSession{}
 	defer func() {
 		if err != nil {
@@ -49,7 +49,7 @@ func (r *run) takeCut(ctx context.Context, choose *chooser) (_ *cutSession, err 
 	if r.info, err = source.Describe(ctx, c.view); err != nil {
 		return nil, err
 	}
-	if r.tables, err = listTables(ctx, c.view, choose); err != nil {
+	if r.tables, err = listTables(ctx, c.view, r.choose); err != nil {
 		return nil, err
 	}
 	for _, t := range r.tables {
@@ -134,6 +134,9 @@ func (r *run) lockError(what string, err error) error {
 	if errs.KindOf(err) == errs.Busy {
 		return errs.E(errs.Busy, "the snapshot did not get %s within %s (snapshot.lock.timeout.ms): a long statement or transaction holds it up, SHOW PROCESSLIST tells which; "+
 			"the snapshot starts again, and snapshot.locking.mode=none does without: %w", what, r.lockTimeout(), err)
+	}
+	if changedUnderScan(err) {
+		return errs.E(errs.Busy, "a table was dropped before the snapshot could lock it: the snapshot has to start again: %w", err)
 	}
 	return err
 }

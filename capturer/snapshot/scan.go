@@ -28,28 +28,18 @@ const (
 
 // readRows scans the wanted tables one after another.
 func (r *run) readRows(ctx context.Context, c *cutSession) error {
-	if !r.Snapshot.Data {
+	r.wanted = slices.DeleteFunc(r.wanted, func(t *table) bool { return !r.Snapshot.Data || t.shape == nil || !r.choose.readsRows(t.id()) })
+	if len(r.wanted) == 0 {
 		return nil
 	}
-	choose, err := newChooser(r.Options)
-	if err != nil {
-		return err
-	}
-	var scans []*table
-	for _, t := range r.wanted {
-		if t.shape != nil && choose.readsRows(t.id()) {
-			scans = append(scans, t)
-		}
-	}
-	r.wanted = scans
 	if err := r.estimateRows(ctx, c.view); err != nil {
 		return err
 	}
-	if err := r.emit(progressMessage(&capturev1.SnapshotProgress{Tables: uint32(len(scans))})); err != nil {
+	if err := r.emit(progressMessage(&capturev1.SnapshotProgress{Tables: uint32(len(r.wanted))})); err != nil {
 		return err
 	}
-	for i, t := range scans {
-		s := &scan{run: r, table: t, first: i == 0, last: i == len(scans)-1}
+	for i, t := range r.wanted {
+		s := &scan{run: r, table: t, first: i == 0, last: i == len(r.wanted)-1}
 		if err := s.read(ctx, c.view); err != nil {
 			return err
 		}
@@ -76,12 +66,10 @@ type scan struct {
 	rows        uint64 // read so far
 
 	batch *rowv1.Batch
-	// lastRow is where the newest row starts in the payload. That row is not in a group yet: whether it is the table's last is known when the next
-	// one comes, or does not.
-	lastRow int
+	// pending says that the last row of the payload is in no group yet: whether it is the table's last is known when the next one comes, or does not.
 	pending bool
-	begun   bool // a batch of this table was sent
-	marker  rowv1.Marker
+	begun   bool         // a batch of this table was sent
+	marker  rowv1.Marker // of the group that is open; unspecified without one
 }
 
 func (s *scan) read(ctx context.Context, view *source.Conn) (err error) {
@@ -158,14 +146,13 @@ func (s *scan) add(p *plan, raw []byte) error {
 			}
 		}
 	}
-	s.lastRow = len(s.batch.Payload)
 	payload, err := p.appendRow(s.batch.Payload, raw)
 	if err != nil {
 		return errs.E(errs.KindOf(err), "snapshot of %s, row %d: %w", s.table.id(), s.rows+1, err)
 	}
 	s.batch.Payload, s.pending = payload, true
 	s.rows++
-	s.run.rows++
+	s.total++
 	return nil
 }
 

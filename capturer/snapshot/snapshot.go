@@ -25,8 +25,9 @@ type run struct {
 	cut    *rowv1.Position
 	tables []*table // all that it tells of, in name order
 	wanted []*table // those of Rows among them, in reading order; from readRows on those that are read
-	rows   uint64
-	done   uint32
+	choose *chooser
+	total  uint64 // rows sent
+	done   uint32 // tables read
 	// scanTime is when the last scan began on the server, microseconds; it dates the checkpoint.
 	scanTime uint64
 	// reported is when progress was told last.
@@ -38,11 +39,11 @@ type run struct {
 func Run(ctx context.Context, o Options, emit Emit) (*Result, error) {
 	o = o.withDefaults()
 	r := &run{Options: o, emit: emit, reported: time.Now()}
-	choose, err := newChooser(o)
-	if err != nil {
+	var err error
+	if r.choose, err = newChooser(o); err != nil {
 		return nil, err
 	}
-	c, err := r.takeCut(ctx, choose)
+	c, err := r.takeCut(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +60,7 @@ func Run(ctx context.Context, o Options, emit Emit) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	res := &Result{Cut: r.cut, Checkpoint: end, Info: r.info, Databases: c.databases, Rows: r.rows}
+	res := &Result{Cut: r.cut, Checkpoint: end, Info: r.info, Databases: c.databases, Rows: r.total}
 	for _, t := range r.tables {
 		if t.shape != nil {
 			res.Tables = append(res.Tables, t.shape)
