@@ -59,6 +59,9 @@ func (e *Encoder) groupRows(b *rowv1.Batch, payload []byte, now int64, out *Outp
 		e.truncate(out)
 		return nil
 	}
+	if g.op != row.Read && rows > 0 {
+		e.lastRow = g.first + uint32(rows) - 1
+	}
 	for i := range rows {
 		if m := markerOf(marker, i, rows); m != g.marker {
 			g.marker = m
@@ -272,7 +275,7 @@ func (e *Encoder) truncate(out *Output) {
 	start := len(out.Arena)
 	out.Arena = append(append(out.Arena, g.plan.valueHead...), `{"before":null,"after":null`...)
 	r := Record{Topic: g.plan.topic, Key: null, Partition: -1, Context: e.cfg.ExtendedHeaders, ExtraValue: null, Group: int32(g.index)}
-	e.finish(&r, start, g.first, row.Truncate, out)
+	e.finish(&r, start, e.lastRow, row.Truncate, out)
 }
 
 // finish appends what follows the images and adds the record whose value began at start.

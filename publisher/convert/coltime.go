@@ -78,7 +78,7 @@ func compileTemporal(out *column, m *columnModes) {
 		out.fallback = []byte{0}
 	}
 	if c.Kind == rowv1.Kind_KIND_TIMESTAMP && m.mariadb {
-		out.zero = []byte(epochInstant)
+		out.zero = appendInstant(nil, 0, out.digits)
 	}
 }
 

@@ -61,7 +61,7 @@ type column struct {
 	encoding *base64.Encoding // of binary columns
 	adjust   bool             // enable.time.adjuster
 	members  [][]byte         // of ENUM and SET, escaped, without quotes
-	// zero is what the zero TIMESTAMP of the log prints in a required column, where that is not its default.
+	// zero is what the zero TIMESTAMP prints in rows of the log, where that is not what NULL prints: MariaDB's connector takes it for the epoch.
 	zero []byte
 
 	schema   schemaNode
@@ -88,9 +88,14 @@ type columnModes struct {
 func modesOf(cfg *config.Connector) columnModes {
 	return columnModes{
 		decimal: cfg.DecimalMode, bigint: cfg.BigintUnsignedMode, time: cfg.TimeMode, binary: cfg.BinaryMode,
-		adjust: cfg.TimeAdjuster, comments: cfg.IncludeSchemaComments,
+		adjust: cfg.TimeAdjuster, comments: keepsComments(cfg),
 		fieldNames: nameMode(cfg.FieldNameMode), mariadb: cfg.Flavor == config.MariaDB,
 	}
+}
+
+// keepsComments: MySQL's connector keeps comments where include.schema.comments asks for them, MariaDB's always.
+func keepsComments(cfg *config.Connector) bool {
+	return cfg.IncludeSchemaComments || cfg.Flavor == config.MariaDB
 }
 
 // compileColumn decides what a column becomes (debezium's type mapping).

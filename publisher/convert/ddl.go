@@ -35,7 +35,8 @@ func (e *Encoder) Ddl(d *capturev1.Ddl, out *Output) error {
 
 // schemaChanges divides a statement into events as Debezium does: one for each table changed; what changes no table gives one.
 func schemaChanges(d *capturev1.Ddl) []schemaChange {
-	none := schemaChange{database: d.Database, ddl: d.Statement}
+	text := statementText(d.Statement)
+	none := schemaChange{database: d.Database, ddl: text}
 	switch objectOf(d.Statement) {
 	case "DATABASE":
 		none.noTable = true
@@ -55,13 +56,23 @@ func schemaChanges(d *capturev1.Ddl) []schemaChange {
 	}
 	out := make([]schemaChange, len(d.Changes))
 	for i, c := range d.Changes {
-		out[i] = schemaChange{database: c.Database, table: joinTables(c.Database, tables), ddl: d.Statement}
+		out[i] = schemaChange{database: c.Database, table: joinTables(c.Database, tables), ddl: text}
 		// Debezium reads its model when the statement is done, and does not find a table that a later part renames.
 		if !c.Passing {
 			out[i].changes = d.Changes[i : i+1]
 		}
 	}
 	return out
+}
+
+// statementText is a statement as Debezium's parser repeats it: up to its last token, which neither a semicolon nor the end of a versioned comment
+// is.
+func statementText(s string) string {
+	s = strings.TrimRight(s, "; \t\r\n")
+	if i := strings.LastIndex(s, "/*"); i >= 0 && strings.HasSuffix(s, "*/") && (strings.HasPrefix(s[i:], "/*!") || strings.HasPrefix(s[i:], "/*M!")) {
+		s = strings.TrimRight(strings.TrimSuffix(s, "*/"), " \t\r\n")
+	}
+	return s
 }
 
 // objectOf says what a CREATE or DROP is about, where that matters: "DATABASE", "INDEX", or nothing.
@@ -172,7 +183,9 @@ func (e *Encoder) appendDdlSource(dst []byte, d *capturev1.Ddl, c *schemaChange)
 	}
 	dst = strconv.AppendUint(dst, uint64(server), 10)
 	dst = appendSourcePosition(dst, []byte(gtid), d.File, d.Pos)
-	return append(dst, `0,"thread":null,"query":null}`...)
+	// Debezium does not reset the row number of the last row event.
+	dst = strconv.AppendUint(dst, uint64(e.lastRow), 10)
+	return append(dst, `,"thread":null,"query":null}`...)
 }
 
 // appendTableChange appends one element of tableChanges.
@@ -215,12 +228,9 @@ func (e *Encoder) appendTableModel(dst []byte, t *rowv1.Table) []byte {
 		dst = e.appendColumnModel(dst, c)
 	}
 	dst = append(dst, `],"comment":`...)
-	dst = appendOptional(dst, t.GetComment(), t.Comment != nil && e.showComments())
+	dst = appendOptional(dst, t.GetComment(), t.Comment != nil && e.modes.comments)
 	return append(dst, '}')
 }
-
-// showComments: MySQL's connector keeps comments in its model where include.schema.comments asks for them, MariaDB's always.
-func (e *Encoder) showComments() bool { return e.cfg.IncludeSchemaComments || e.modes.mariadb }
 
 func (e *Encoder) appendColumnModel(dst []byte, c *rowv1.Column) []byte {
 	dst = appendString(append(dst, `{"name":`...), c.Name)
@@ -253,7 +263,7 @@ func (e *Encoder) appendColumnModel(dst []byte, c *rowv1.Column) []byte {
 	dst = append(dst, `,"generated":`...)
 	dst = strconv.AppendBool(dst, c.Generated)
 	dst = append(dst, `,"comment":`...)
-	dst = appendOptional(dst, c.GetComment(), c.Comment != nil && e.showComments())
+	dst = appendOptional(dst, c.GetComment(), c.Comment != nil && e.modes.comments)
 	dst = append(dst, `,"defaultValueExpression":`...)
 	text, ok := modelDefault(c)
 	dst = appendOptional(dst, text, ok)

@@ -53,7 +53,7 @@ func (c *column) defaultJSON() []byte {
 		// Debezium reads the text as a long, which stops at its maximum instead of wrapping as values do.
 		cell = row.AppendUint(nil, min((&row.Cell{Data: cell}).Uint(), math.MaxInt64))
 	}
-	text, err := c.appendValue(nil, &row.Cell{Data: cell, Present: true}, true)
+	text, err := c.appendValue(nil, &row.Cell{Data: cell, Present: true}, false)
 	if err == errNullDate && c.required {
 		return c.fallbackJSON()
 	}
@@ -109,12 +109,6 @@ func parseDefault(c *rowv1.Column, text string) ([]byte, error) {
 		return []byte(text), nil
 	case rowv1.Kind_KIND_BYTES:
 		return parseBinaryDefault(c, text), nil
-	case rowv1.Kind_KIND_UUID:
-		b, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
-		if err == nil && len(b) != 16 {
-			err = fmt.Errorf("a uuid of %d bytes", len(b))
-		}
-		return b, err
 	}
 	if temporal(c.Kind) {
 		return parseTemporal(c.Kind, text)

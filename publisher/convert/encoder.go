@@ -56,6 +56,9 @@ type Encoder struct {
 	ddlValue    surround
 	heartbeat   heartbeat
 
+	// lastRow is the number of the last row of the log within its event.
+	lastRow uint32
+
 	// Scratch of Batch.
 	cells [2][]row.Cell
 	ends  []int

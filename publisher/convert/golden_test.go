@@ -281,4 +281,3 @@ func goldenConfig(t *testing.T, dir, engine string) *config.Connector {
 	}
 	return cfg
 }
-

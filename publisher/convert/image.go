@@ -28,7 +28,7 @@ func (e *Encoder) appendCell(dst []byte, f *field, cell *row.Cell, out *Output) 
 // replace appends what stands for a value that could not be converted.
 func (e *Encoder) replace(dst []byte, f *field, err error, out *Output) ([]byte, error) {
 	if err == errNullDate {
-		if f.zero != nil && f.required && !e.group.trim {
+		if f.zero != nil && !e.group.trim {
 			return append(dst, f.zero...), nil
 		}
 		return appendNull(dst, f)

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
-	"strconv"
 	"unicode/utf8"
 )
 
@@ -110,56 +109,6 @@ func appendSurrogates(dst []byte, r rune) []byte {
 		dst = append(dst, '\\', 'u', hexUpper[u>>12&15], hexUpper[u>>8&15], hexUpper[u>>4&15], hexUpper[u&15])
 	}
 	return dst
-}
-
-// appendFloat appends f as Java's Float.toString (bitSize 32) or Double.toString (64) spells it, which is what Jackson prints: plain for
-// 1e-3 <= |f| < 1e7, else d.dddEn, always with a digit after the point. The digits are the shortest that read back, as in JDK 19 and later.
-// NaN and the infinities are quoted.
-func appendFloat(dst []byte, f float64, bitSize int) []byte {
-	switch {
-	case math.IsNaN(f):
-		return append(dst, `"NaN"`...)
-	case math.IsInf(f, 1):
-		return append(dst, `"Infinity"`...)
-	case math.IsInf(f, -1):
-		return append(dst, `"-Infinity"`...)
-	}
-	abs := math.Abs(f)
-	if abs == 0 || abs >= 1e-3 && abs < 1e7 {
-		start := len(dst)
-		dst = strconv.AppendFloat(dst, f, 'f', -1, bitSize)
-		for _, c := range dst[start:] {
-			if c == '.' {
-				return dst
-			}
-		}
-		return append(dst, '.', '0')
-	}
-	var buf [32]byte
-	e := strconv.AppendFloat(buf[:0], f, 'e', -1, bitSize)
-	point, exp := false, 0
-	for i, c := range e {
-		if c == '.' {
-			point = true
-		}
-		if c == 'e' {
-			exp = i
-			break
-		}
-	}
-	dst = append(dst, e[:exp]...)
-	if !point {
-		dst = append(dst, '.', '0')
-	}
-	dst = append(dst, 'E')
-	if e[exp+1] == '-' {
-		dst = append(dst, '-')
-	}
-	digits := e[exp+2:]
-	for len(digits) > 1 && digits[0] == '0' {
-		digits = digits[1:]
-	}
-	return append(dst, digits...)
 }
 
 // appendBase64 appends b as a quoted base64 string with padding.
