@@ -9,7 +9,7 @@ import (
 )
 
 // apply changes the table as the server does (mysql_prepare_alter_table): the columns of before, without the dropped and with the changed in their
-// place; then, in the order of the clauses, the added ones and those that are moved.
+// place; then, in the order of the clauses, the added ones and the moves.
 //
 // It fails where a clause names what the table does not have: then our table is not the server's.
 func (def *alterDef) apply(t *table, p *parser, base charset) error {
@@ -17,7 +17,7 @@ func (def *alterDef) apply(t *table, p *parser, base charset) error {
 		t.charset = def.options.charset.orElse(t.charset.orElse(base))
 	}
 	if def.convert != nil {
-		t.convert(def.convert.orElse(base))
+		t.charset = def.convert.orElse(base)
 	}
 	if def.options.comment != nil {
 		t.comment = def.options.comment
@@ -27,6 +27,9 @@ func (def *alterDef) apply(t *table, p *parser, base charset) error {
 	renamed, err := def.applyColumns(t, p)
 	if err != nil {
 		return err
+	}
+	if def.convert != nil {
+		t.convert()
 	}
 	added := def.applyIndexes(t, renamed)
 	if def.dropVersioning {
@@ -48,12 +51,11 @@ func (def *alterDef) apply(t *table, p *parser, base charset) error {
 	return nil
 }
 
-// convert is CONVERT TO CHARACTER SET: of the table and of its text columns.
-func (t *table) convert(to charset) {
-	t.charset = to
+// convert is CONVERT TO CHARACTER SET: all text columns take that of the table, also those that the same statement defines with another.
+func (t *table) convert() {
 	for _, c := range t.columns {
 		if c.Charset != "" && c.Charset != "binary" {
-			c.Charset, c.Collation = to.name, to.collation
+			c.Charset, c.Collation = t.charset.name, t.charset.collation
 		}
 	}
 }
@@ -109,20 +111,27 @@ func (def *alterDef) applyColumns(t *table, p *parser) (map[string]string, error
 		if !ok {
 			continue
 		}
-		ch := changes[old]
-		switch {
-		case ch == nil:
+		if ch := changes[old]; ch != nil {
+			c = ch.def.column
+		} else {
 			c.Name = name
-			kept = append(kept, c)
-		case ch.place == (place{}):
-			kept = append(kept, ch.def.column)
 		}
+		kept = append(kept, c)
 	}
 	t.columns = kept
-	return names, def.placeColumns(t, changes)
+	if err := def.placeColumns(t, changes); err != nil {
+		return nil, err
+	}
+	for _, d := range def.drops {
+		// An index on a column that is dropped and added again at once stays.
+		if c := t.column(d.name); c != nil && names[fold(d.name)] == "" {
+			names[fold(d.name)] = c.Name
+		}
+	}
+	return names, nil
 }
 
-// placeColumns inserts the added columns and those that are moved.
+// placeColumns inserts the added columns and moves the others. One that moves stands in its old place until its turn: a column may go behind it there.
 func (def *alterDef) placeColumns(t *table, changes map[string]*columnChange) error {
 	// Columns of system versioning that the server keeps for itself stay behind all others.
 	end := func() int {
@@ -142,6 +151,9 @@ func (def *alterDef) placeColumns(t *table, changes map[string]*columnChange) er
 				continue
 			}
 			return fmt.Errorf("column %q is known already", c.def.column.Name)
+		}
+		if i := slices.Index(t.columns, c.def.column); i >= 0 {
+			t.columns = slices.Delete(t.columns, i, i+1)
 		}
 		at := end()
 		if c.place.first {
@@ -167,8 +179,8 @@ func (def *alterDef) applyDefaults(t *table, p *parser) error {
 		case d.invisible != nil:
 			c.Invisible = *d.invisible
 		case d.drop:
-			// The column has none from now on, not even NULL.
-			c.HasDefault, c.DefaultExpression = false, nil
+			// The column has none from now on, not even NULL; but so says SHOW CREATE TABLE of a TEXT that has the implicit one.
+			c.HasDefault, c.DefaultExpression = c.Nullable && !c.Computed, nil
 		default:
 			at := p.pos
 			p.pos = d.value
