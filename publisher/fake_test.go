@@ -167,6 +167,7 @@ type fakeStream struct {
 	seq     uint64
 	acked   uint64
 	started bool
+	only    bool
 }
 
 // Subscribe implements Subscribe.
@@ -201,11 +202,22 @@ func (s *fakeStream) start() {
 	case *capturev1.Start_Offset:
 		s.next = int(at.Offset.Pos) + 1
 	case *capturev1.Start_Snapshot: // of the rows that are there
-		s.next = 1
-		if !s.open.Snapshot.Data {
-			s.next, _ = s.f.have()
-			s.next++
+		n, _ := s.f.have()
+		if s.open.Snapshot.Data {
+			for i := 1; i <= n; i += 10 {
+				if b := s.f.batch(i, min(i+9, n), s.open); b != nil {
+					s.seq++
+					b.Seq, b.Epoch, b.Snapshot, b.Checkpoint = s.seq, s.open.Epoch, true, fakeCheckpoint(0)
+					b.Checkpoint.Offset.Snapshot = "INITIAL"
+					for g := range b.GroupOp {
+						b.GroupOp[g], b.GroupMarker = byte(row.Read), append(b.GroupMarker, byte(rowv1.Marker_MARKER_TRUE))
+					}
+					s.queue = append(s.queue, &capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Batch{Batch: b}})
+				}
+			}
 		}
+		s.next = n + 1
+		s.only = s.open.Snapshot.Only
 		s.queue = append(s.queue, &capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Snapshot{
 			Snapshot: &capturev1.SnapshotProgress{Complete: true, Checkpoint: fakeCheckpoint(s.next - 1)}}})
 	}
@@ -228,6 +240,9 @@ func (s *fakeStream) Recv() (*capturev1.SubscribeResponse, error) {
 		m := s.queue[0]
 		s.queue = s.queue[1:]
 		return m, nil
+	}
+	if s.only {
+		return nil, io.EOF
 	}
 	for {
 		n, grown := s.f.have()
@@ -310,11 +325,17 @@ type world struct {
 	src  *fakeSource
 	name string
 	conf map[string]string
+	addr string // of the broker
 }
 
 func newWorld(t *testing.T, rows int, config map[string]string) *world {
 	t.Helper()
-	w := &world{t: t, mesh: newFakeMesh(), src: newFakeSource(rows)}
+	return newWorldOn(t, broker(t), rows, config)
+}
+
+func newWorldOn(t *testing.T, addr string, rows int, config map[string]string) *world {
+	t.Helper()
+	w := &world{t: t, addr: addr, mesh: newFakeMesh(), src: newFakeSource(rows)}
 	w.name = fmt.Sprintf("publisher-%s-%d", strings.ReplaceAll(t.Name(), "/", "-"), time.Now().UnixNano())
 	w.conf = map[string]string{"connector.class": "io.debezium.connector.mysql.MySqlConnector", "database.hostname": "127.0.0.1", "database.port": "3306",
 		"database.user": "u", "database.password": "p", "database.server.id": "1", "topic.prefix": w.name, "value.converter.schemas.enable": "false",
@@ -324,7 +345,6 @@ func newWorld(t *testing.T, rows int, config map[string]string) *world {
 	for k, v := range config {
 		w.conf[k] = v
 	}
-	broker(t)
 	w.configure()
 	t.Cleanup(w.clean)
 	return w
@@ -342,7 +362,7 @@ func (w *world) configure() {
 
 // clean removes all topics of the world.
 func (w *world) clean() {
-	a, err := kafka.NewAdminClient(&kafka.ConfigMap{"bootstrap.servers": broker(w.t)})
+	a, err := kafka.NewAdminClient(&kafka.ConfigMap{"bootstrap.servers": w.addr})
 	if err != nil {
 		w.t.Error(err)
 		return
@@ -373,7 +393,7 @@ func (w *world) publisher(id registry.MemberID) (p *Publisher, stop func()) {
 	if os.Getenv("ROWMESH_TEST_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("member", id)
 	}
-	p, err := New(Config{WorkerID: string(id), Kafka: map[string]string{"bootstrap.servers": broker(w.t)}, MeshName: "test"}, member{w.mesh, id},
+	p, err := New(Config{WorkerID: string(id), Kafka: map[string]string{"bootstrap.servers": w.addr}, MeshName: "test"}, member{w.mesh, id},
 		w.src.Subscribe, log, prometheus.NewRegistry())
 	if err != nil {
 		w.t.Fatal(err)
@@ -420,7 +440,7 @@ func (w *world) until(what string, ok func() bool) {
 func (w *world) ids(table string, n int) []int {
 	w.t.Helper()
 	topic := w.name + ".db." + table
-	c, err := kafka.NewConsumer(&kafka.ConfigMap{"bootstrap.servers": broker(w.t), "group.id": "unused", "isolation.level": "read_committed",
+	c, err := kafka.NewConsumer(&kafka.ConfigMap{"bootstrap.servers": w.addr, "group.id": "unused", "isolation.level": "read_committed",
 		"enable.auto.commit": false, "log_level": 0, "allow.auto.create.topics": false})
 	if err != nil {
 		w.t.Fatal(err)

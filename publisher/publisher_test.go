@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	controlv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1"
 	"github.com/rowmesh/rowmesh/services/registry"
@@ -226,4 +229,77 @@ func (f *fakeSource) subscriptions() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.subs
+}
+
+// refusing is a broker that does not allow the use of transactional ids.
+func refusing(t *testing.T) string {
+	t.Helper()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.DefaultNumPartitions(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	c.ControlKey(int16(kmsg.InitProducerID), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		req := r.(*kmsg.InitProducerIDRequest)
+		if req.TransactionalID == nil {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
+		resp.ErrorCode = kerr.TransactionalIDAuthorizationFailed.Code
+		return resp, nil, true
+	})
+	return c.ListenAddrs()[0]
+}
+
+func TestTransactionsRefused(t *testing.T) {
+	t.Run("requested", func(t *testing.T) {
+		w := newWorldOn(t, refusing(t), 50, nil)
+		_, stop := w.publisher("a")
+		l := w.lane(0, 1, "a")
+		w.mesh.assign(l)
+		if diff := cmp.Diff(series(50), w.ids("t0", 50)); diff != "" {
+			t.Error(diff)
+		}
+		w.until("warning", func() bool {
+			return strings.Contains(strings.Join(w.mesh.status(l.LaneID).Warnings, ""), "at least once")
+		})
+		stop()
+		w.src.grow(50) // the checkpoint counts here too
+		w.publisher("b")
+		l.Owner = "b"
+		w.mesh.assign(l)
+		if diff := cmp.Diff(series(100), w.ids("t0", 100)); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("required", func(t *testing.T) {
+		w := newWorldOn(t, refusing(t), 50, map[string]string{"exactly.once.support": "required", "rowmesh.restart": "false"})
+		w.publisher("a")
+		l := w.lane(0, 1, "a")
+		w.mesh.assign(l)
+		w.until("failed", func() bool { return w.mesh.status(l.LaneID).State == registry.LaneFailed })
+		st := w.mesh.status(l.LaneID)
+		if st.Code != "Denied" || !strings.Contains(st.Trace, "exactly.once.support=required") || !strings.Contains(st.Trace, "grant Write and Describe on the transactional id") {
+			t.Errorf("%s: %s", st.Code, st.Trace)
+		}
+	})
+}
+
+func TestInitialOnly(t *testing.T) {
+	w := newWorld(t, 30, map[string]string{"snapshot.mode": "initial_only"})
+	_, stop := w.publisher("a")
+	l := w.lane(0, 1, "a")
+	w.mesh.assign(l)
+	w.until("done", func() bool { s := w.mesh.status(l.LaneID); return s.SnapshotDone && s.State == registry.LaneRunning })
+	w.ids("t0", 30)
+	stop()
+	w.src.grow(10)
+	w.publisher("b") // the snapshot is not made again
+	l.Owner = "b"
+	w.mesh.assign(l)
+	w.until("idle", func() bool { s := w.mesh.status(l.LaneID); return s.WorkerID == "b" && s.SnapshotDone })
+	if diff := cmp.Diff(series(30), w.ids("t0", 30)); diff != "" {
+		t.Error(diff)
+	}
 }
