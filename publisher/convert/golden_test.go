@@ -18,7 +18,7 @@ import (
 
 // TestGolden converts recorded row streams and compares every record with what a real Debezium and Kafka Connect wrote for the same statements.
 // testdata/golden/CASE holds, per engine: messages.jsonl, the stream as our capturer sent it (SubscribeResponse as JSON); golden.jsonl and
-// schemas.jsonl, the recorded records; differences.txt, the records that differ on purpose.
+// schemas.jsonl, the recorded records; differences.txt, the records that differ on purpose and why. ROWMESH_TEST_GOLDEN names another folder.
 func TestGolden(t *testing.T) {
 	root := filepath.Join("testdata", "golden")
 	if dir := os.Getenv("ROWMESH_TEST_GOLDEN"); dir != "" {
@@ -72,7 +72,7 @@ func checkGolden(t *testing.T, dir, engine string) {
 		got[r.Topic.Name] = append(got[r.Topic.Name], mask(text))
 	}
 	want := goldenRecords(t, dir, engine)
-	compareTopics(t, got, want, readDifferences(t, dir))
+	compareTopics(t, got, want, readDifferences(t, filepath.Join(dir, "differences."+engine+".txt")))
 }
 
 func orNull(b []byte) string {
@@ -95,7 +95,7 @@ func compareTopics(t *testing.T, got, want map[string][]string, allowed map[stri
 			if same := g[i] == w[i]; !same && !allowed[name] {
 				t.Errorf("%s:\n%s", name, firstDifference(g[i], w[i]))
 			} else if same && allowed[name] {
-				t.Errorf("%s is as recorded, but differences.txt says that it differs", name)
+				t.Errorf("%s is as recorded, but the differences say that it differs", name)
 			}
 		}
 	}
@@ -173,12 +173,13 @@ func mask(s string) string {
 	return s
 }
 
-func readDifferences(t *testing.T, dir string) map[string]bool {
+// readDifferences reads the records that differ on purpose, a line each: "topic #index: reason".
+func readDifferences(t *testing.T, file string) map[string]bool {
 	out := map[string]bool{}
-	if _, err := os.Stat(filepath.Join(dir, "differences.txt")); err != nil {
+	if _, err := os.Stat(file); err != nil {
 		return out
 	}
-	for _, line := range readLines(t, filepath.Join(dir, "differences.txt")) {
+	for _, line := range readLines(t, file) {
 		name, _, _ := strings.Cut(line, ": ")
 		out[name] = true
 	}
