@@ -53,7 +53,8 @@ type Database struct{ Name, Charset, Collation string }
 
 // Result is what a snapshot found besides rows.
 type Result struct {
-	// Cut is the place in the log that the rows are of.
+	// Cut is the place in the log that the rows are of. Taken without a lock on a MySQL server with GTIDs, its set says so alone: file and pos may be ahead by
+	// transactions that were logged and not yet visible.
 	Cut *rowv1.Position
 	// Checkpoint is where the stream goes on, as in the last message.
 	Checkpoint *rowv1.Checkpoint
