@@ -12,18 +12,14 @@ import (
 type plugin struct{ class, kind, version string }
 
 var connectorPlugins = []plugin{
-	{config.MariaDBClass, "source", config.DebeziumVersion},
-	{config.MySQLClass, "source", config.DebeziumVersion},
+	{config.MariaDBClass, "source", config.VersionOf(config.MariaDB)},
+	{config.MySQLClass, "source", config.VersionOf(config.MySQL)},
 }
 
 // converterPlugins lists what the options *.converter may name; they come with Kafka Connect and carry its version.
 var converterPlugins = []plugin{
-	{"org.apache.kafka.connect.converters.ByteArrayConverter", "converter", ""},
 	{"org.apache.kafka.connect.json.JsonConverter", "converter", ""},
-	{"org.apache.kafka.connect.storage.StringConverter", "converter", ""},
-	{"org.apache.kafka.connect.json.JsonConverter", "header_converter", ""},
 	{"org.apache.kafka.connect.storage.SimpleHeaderConverter", "header_converter", ""},
-	{"org.apache.kafka.connect.storage.StringConverter", "header_converter", ""},
 }
 
 func (h *Handler) plugins(r *request) reply {
@@ -53,8 +49,8 @@ func (h *Handler) pluginConfig(r *request) reply {
 	if !ok {
 		return failure(http.StatusNotFound, "Unknown plugin "+name+".")
 	}
-	if v := r.query.Get("version"); v != "" && v != config.DebeziumVersion {
-		return failure(http.StatusBadRequest, fmt.Sprintf("Plugin %s not found that matches the version range [%s,%s], available versions: [%s]", config.ClassOf(flavor), v, v, config.DebeziumVersion))
+	if v := r.query.Get("version"); v != "" && v != config.VersionOf(flavor) {
+		return failure(http.StatusBadRequest, fmt.Sprintf("Plugin %s not found that matches the version range [%s,%s], available versions: [%s]", config.ClassOf(flavor), v, v, config.VersionOf(flavor)))
 	}
 	b := []byte{'['}
 	for _, connect := range []bool{false, true} {

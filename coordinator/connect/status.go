@@ -16,20 +16,28 @@ const restarting = "RESTARTING"
 // appendStatus appends the status of a connector. Its member "connector" holds strings only: clients decode it into a map of strings. What Kafka Connect
 // has no place for is told in "warnings", which is absent where there is nothing to tell.
 func (h *Handler) appendStatus(b []byte, c Connector) []byte {
+	version := config.VersionOf(c.flavor())
 	b = appendText(append(b, '{'), "name", c.Name)
-	b = appendState(append(appendMember(b, "connector"), '{'), c.State, c.WorkerID, c.Trace)
+	b = appendState(append(appendMember(b, "connector"), '{'), c.State, c.WorkerID, version, c.Trace)
 	b = append(appendMember(append(b, '}'), "tasks"), '[')
 	for i, t := range c.Tasks {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendTask(b, t)
+		b = appendTask(b, t, version)
 	}
 	b = appendText(append(b, ']'), "type", "source")
 	if w := h.warnings(c); len(w) > 0 {
 		b = appendStrings(appendMember(b, "warnings"), w)
 	}
 	return append(b, '}')
+}
+
+// flavor is what the connector's class says.
+func (c Connector) flavor() config.Flavor {
+	class, _ := settingsOf(c.Config).get("connector.class")
+	flavor, _ := config.FlavorOf(class)
+	return flavor
 }
 
 // warnings are those that the config gives cause for, and those of the running connector.
@@ -39,15 +47,15 @@ func (h *Handler) warnings(c Connector) []string {
 	return append(res.Texts(), c.Warnings...)
 }
 
-func appendTask(b []byte, t Task) []byte {
+func appendTask(b []byte, t Task, version string) []byte {
 	b = fmt.Append(appendMember(append(b, '{'), "id"), t.ID)
-	return append(appendState(b, string(t.State), t.WorkerID, t.Trace), '}')
+	return append(appendState(b, string(t.State), t.WorkerID, version, t.Trace), '}')
 }
 
-func appendState(b []byte, state, worker, trace string) []byte {
+func appendState(b []byte, state, worker, version, trace string) []byte {
 	b = appendText(b, "state", state)
 	b = appendText(b, "worker_id", worker)
-	b = appendText(b, "version", config.DebeziumVersion)
+	b = appendText(b, "version", version)
 	if trace != "" {
 		b = appendText(b, "trace", trace)
 	}
@@ -117,10 +125,7 @@ func (h *Handler) tasks(r *request) reply {
 	if err != nil {
 		return failed(err, notFound(r.names[0]))
 	}
-	s := settingsOf(c.Config)
-	class, _ := s.get("connector.class")
-	flavor, _ := config.FlavorOf(class)
-	s = set(s, member{"task.class", value{kind: 's', text: config.ClassOf(flavor) + "Task"}})
+	s := settings(set(settingsOf(c.Config), member{"task.class", value{kind: 's', text: config.ClassOf(c.flavor()) + "Task"}}))
 	b := []byte{'['}
 	for i, t := range c.Tasks {
 		if i > 0 {
@@ -154,7 +159,7 @@ func (h *Handler) taskStatus(r *request) reply {
 	}
 	for _, t := range c.Tasks {
 		if int64(t.ID) == n {
-			return document(http.StatusOK, appendTask(nil, t))
+			return document(http.StatusOK, appendTask(nil, t, config.VersionOf(c.flavor())))
 		}
 	}
 	return failure(http.StatusNotFound, missing)

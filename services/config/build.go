@@ -136,7 +136,7 @@ func (p *parser) buildEvents(c *Connector) {
 func (p *parser) snapshot() Snapshot {
 	s := Snapshot{
 		Mode:          p.word("snapshot.mode"),
-		LockingMode:   p.word("snapshot.locking.mode"),
+		LockingMode:   lockingMode(p.word("snapshot.locking.mode")),
 		IncludeTables: p.patterns("snapshot.include.collection.list"),
 		LockTimeout:   p.millis("snapshot.lock.timeout.ms"),
 		Delay:         p.millis("snapshot.delay.ms"),
@@ -144,8 +144,6 @@ func (p *parser) snapshot() Snapshot {
 		MaxThreads:    int(p.integer("snapshot.max.threads")),
 	}
 	switch {
-	case s.Mode == "recovery":
-		s.Mode = "no_data"
 	case s.Mode != "configuration_based":
 	case !p.boolean("snapshot.mode.configuration.based.snapshot.data"):
 		s.Mode = "no_data"
@@ -153,9 +151,6 @@ func (p *parser) snapshot() Snapshot {
 		s.Mode = "initial_only"
 	default:
 		s.Mode = "initial"
-	}
-	if s.LockingMode == "custom" {
-		s.LockingMode = "minimal"
 	}
 	const overrides = "snapshot.select.statement.overrides"
 	for _, table := range withoutEmpty(p.in[overrides]) {

@@ -113,7 +113,9 @@ func (p *parser) checkVersion(v string) {
 	if !isRange {
 		high = low
 	}
-	order := func(bound string) int { return slices.Compare(versionNumbers(DebeziumVersion), versionNumbers(bound)) }
+	order := func(bound string) int {
+		return slices.Compare(versionNumbers(VersionOf(p.flavor)), versionNumbers(bound))
+	}
 	inside := versionNumbers(v) != nil &&
 		(low == "" || order(low) > 0 || order(low) == 0 && !strings.HasPrefix(v, "(")) &&
 		(high == "" || order(high) < 0 || order(high) == 0 && !strings.HasSuffix(v, ")"))
@@ -121,7 +123,7 @@ func (p *parser) checkVersion(v string) {
 		if !isRange {
 			v = "[" + v + "," + v + "]"
 		}
-		p.fail("connector.plugin.version", fmt.Sprintf("Plugin %s not found that matches the version range %s, available versions: [%s]", ClassOf(p.flavor), v, DebeziumVersion))
+		p.fail("connector.plugin.version", fmt.Sprintf("Plugin %s not found that matches the version range %s, available versions: [%s]", ClassOf(p.flavor), v, VersionOf(p.flavor)))
 	}
 }
 

@@ -79,7 +79,9 @@ func (p *parser) converter(option string) Converter {
 		}
 		return c
 	}
-	c.Class, _ = converterKind(option, trim(class))
+	if option != "header.converter" {
+		c.Class, _ = converterKind(option, trim(class))
+	}
 	if v, ok := p.in[option+".schemas.enable"]; ok {
 		c.Schemas = strings.EqualFold(trim(v), "true")
 	}

@@ -104,7 +104,7 @@ func (p *parser) check(o *Option, check, v string, given bool) string {
 			return checkFormat(v)
 		}
 	case "oneof":
-		if !slices.Contains(o.Values, strings.ToLower(trim(v))) {
+		if word := strings.ToLower(trim(v)); !slices.Contains(o.Values, word) && (o.Name != "snapshot.mode" || word != "never") {
 			return "Value must be one of " + strings.Join(o.Values, ", ")
 		}
 	case "lockingmode":

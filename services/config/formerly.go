@@ -54,6 +54,11 @@ func (p *parser) translateSnapshotMode() {
 		now = "no_data"
 	case "schema_only_recovery":
 		now = "recovery"
+	case "never":
+		if p.flavor == MySQL { // Debezium's MariaDB connector still has it
+			p.warn("snapshot.mode", "snapshot.mode=never is a value of Debezium 1.x: reading starts at the oldest log that the server has; no_data starts at the newest")
+		}
+		return
 	default:
 		return
 	}

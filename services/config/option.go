@@ -10,8 +10,13 @@ import (
 	"sync"
 )
 
-// DebeziumVersion is the version of Debezium whose options, events and offsets are spoken; status and plugin lists show it.
-const DebeziumVersion = "3.6.1.Final"
+// VersionOf returns the version of Debezium's connector whose options, events and offsets are spoken; status and plugin lists show it.
+func VersionOf(f Flavor) string {
+	if f == MariaDB {
+		return "3.5.0.Final"
+	}
+	return "3.6.1.Final"
+}
 
 // Classes that a connector may name.
 const (

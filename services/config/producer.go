@@ -35,7 +35,7 @@ var producerOptions = map[string]producerOption{
 	"max.request.size":                      {name: "message.max.bytes", kind: "INT"},
 	"compression.type":                      {name: "compression.type"},
 	"request.timeout.ms":                    {name: "request.timeout.ms", kind: "INT"},
-	"delivery.timeout.ms":                   {name: "delivery.timeout.ms", kind: "INT"},
+	"delivery.timeout.ms":                   {kind: "INT"}, // a record is sent until its transaction ends
 	"metadata.max.age.ms":                   {name: "metadata.max.age.ms", kind: "LONG"},
 	"retry.backoff.ms":                      {name: "retry.backoff.ms", kind: "LONG"},
 	"reconnect.backoff.ms":                  {name: "reconnect.backoff.ms", kind: "LONG"},
@@ -43,7 +43,7 @@ var producerOptions = map[string]producerOption{
 	"connections.max.idle.ms":               {name: "connections.max.idle.ms", kind: "LONG"},
 	"send.buffer.bytes":                     {name: "socket.send.buffer.bytes", kind: "INT"},
 	"receive.buffer.bytes":                  {name: "socket.receive.buffer.bytes", kind: "INT"},
-	"transaction.timeout.ms":                {name: "transaction.timeout.ms", kind: "INT"},
+	"transaction.timeout.ms":                {kind: "INT", why: fixed},
 	"bootstrap.servers":                     {name: "bootstrap.servers"},
 	"client.id":                             {name: "client.id"},
 	"client.rack":                           {name: "client.rack"},

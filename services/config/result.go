@@ -85,8 +85,8 @@ func noClass(cfg map[string]string, nulls map[string]bool) Problem {
 // unknownClass says that no plugin has that name. Clients look for the first words.
 func unknownClass(class string) Problem {
 	var list []string
-	for _, c := range []string{MariaDBClass, MySQLClass} {
-		list = append(list, fmt.Sprintf("PluginDesc{klass=class %[1]s, name='%[1]s', version='%[2]s', encodedVersion=%[2]s, type=source, typeName='source', location='rowmesh'}", c, DebeziumVersion))
+	for _, f := range []Flavor{MariaDB, MySQL} {
+		list = append(list, fmt.Sprintf("PluginDesc{klass=class %[1]s, name='%[1]s', version='%[2]s', encodedVersion=%[2]s, type=source, typeName='source', location='rowmesh'}", ClassOf(f), VersionOf(f)))
 	}
 	return Problem{"connector.class", "Failed to find any class that implements Connector and which name matches " + class + ", available connectors are: " + strings.Join(list, ", "), true}
 }

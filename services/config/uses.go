@@ -44,17 +44,18 @@ func (p *parser) checkModes() {
 		}
 	}
 	switch p.word("snapshot.mode") {
-	case "custom", "never":
-		p.fail("snapshot.mode", fmt.Sprintf("The 'snapshot.mode' value is invalid: %s is not supported: set initial, initial_only, no_data, always or when_needed", p.word("snapshot.mode")))
+	case "custom":
+		p.problem("snapshot.mode", "custom is not supported: set initial, initial_only, no_data, always or when_needed")
 	case "configuration_based":
 		if !p.boolean("snapshot.mode.configuration.based.snapshot.data") && !p.boolean("snapshot.mode.configuration.based.start.stream") {
-			p.fail("snapshot.mode", "The 'snapshot.mode' value is invalid: configuration_based with neither snapshot.mode.configuration.based.snapshot.data nor snapshot.mode.configuration.based.start.stream does nothing: set one of them to true")
+			p.problem("snapshot.mode", "configuration_based with neither snapshot.mode.configuration.based.snapshot.data nor snapshot.mode.configuration.based.start.stream does nothing: set one of them to true")
 		}
-	case "recovery":
-		p.warn("snapshot.mode", "snapshot.mode=recovery is read as no_data: there is no schema history to recover")
 	}
-	if p.word("snapshot.locking.mode") == "custom" {
-		p.warn("snapshot.locking.mode", "snapshot.locking.mode=custom is read as minimal: custom locking modes are Java classes")
+	if mode := p.word("snapshot.locking.mode"); mode != lockingMode(mode) {
+		p.warn("snapshot.locking.mode", fmt.Sprintf("snapshot.locking.mode=%s is not supported: %s is used", mode, lockingMode(mode)))
+	}
+	for _, name := range []string{"key.converter", "value.converter", "header.converter"} {
+		p.checkSpoken(name)
 	}
 	if s := trim(p.get("topic.naming.strategy")); s != "" && !knownStrategy(s) {
 		p.warn("topic.naming.strategy", fmt.Sprintf("topic.naming.strategy=%s is not supported: %s is used", s, defaultStrategy))
@@ -65,6 +66,29 @@ func (p *parser) checkModes() {
 	if id := p.integer("database.server.id"); id > 1<<32-1 {
 		p.warn("database.server.id", fmt.Sprintf("database.server.id=%d does not fit the protocol's 32 bits: %d is used; set a smaller one", id, uint32(id)))
 	}
+}
+
+// lockingMode returns the mode that is used for a valid one: backup locks are Percona's, and custom modes are Java classes.
+func lockingMode(mode string) string {
+	switch mode {
+	case "extended", "none":
+		return mode
+	}
+	return "minimal"
+}
+
+// checkSpoken tells of a converter that Kafka Connect has and that is not spoken here. Headers hold texts, which most converters write alike.
+func (p *parser) checkSpoken(option string) {
+	o := p.cat.byName[option]
+	class, named := p.in[option]
+	if kind, _ := converterKind(option, trim(class)); !named || kind == "json" && option != "header.converter" || kind == "simple" {
+		return
+	}
+	if option == "header.converter" {
+		p.warn(option, fmt.Sprintf("%s=%s is not supported: %s is used", option, class, o.Values[0]))
+		return
+	}
+	p.fail(option, fmt.Sprintf("The '%s' option is not supported with %s: use %s", option, class, o.Values[0]))
 }
 
 // Topic naming strategies. The two defaults name the same topics for databases without schemas.
