@@ -27,7 +27,7 @@ func TestBadInput(t *testing.T) {
 		more map[string]string
 		want []string // in the answer
 	}{
-		"wrong password":       {map[string]string{"database.password": "wrong"}, []string{"database", "denied"}},
+		"wrong password":       {map[string]string{"database.password": "wrong"}, []string{"Access denied", "dbz"}},
 		"unknown host":         {map[string]string{"database.hostname": "no-such-host.invalid"}, []string{"database.hostname", "no-such-host.invalid"}},
 		"nobody listens":       {map[string]string{"database.port": "1"}, []string{"database.hostname"}},
 		"no replication grant": {map[string]string{"database.user": "weak", "database.password": "weak"}, []string{"REPLICATION SLAVE", "GRANT"}},
@@ -35,7 +35,7 @@ func TestBadInput(t *testing.T) {
 		"no tasks":             {map[string]string{"tasks.max": "0"}, []string{"tasks.max"}},
 		"no prefix":            {map[string]string{"topic.prefix": ""}, []string{"topic.prefix", "A value is required"}},
 		"unknown class":        {map[string]string{"connector.class": "com.example.Nope"}, []string{"com.example.Nope"}},
-		"bad enumeration":      {map[string]string{"snapshot.mode": "sometimes"}, []string{"snapshot.mode", "sometimes"}},
+		"bad enumeration":      {map[string]string{"snapshot.mode": "sometimes"}, []string{"snapshot.mode", "one of", "when_needed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := m.Connector(harness.MySQL, addr, "bad-x", "bad", c.more)

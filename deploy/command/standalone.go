@@ -14,8 +14,8 @@ import (
 
 	"github.com/rowmesh/rowmesh/capturer"
 	"github.com/rowmesh/rowmesh/coordinator"
-	"github.com/rowmesh/rowmesh/deploy/servers"
 	"github.com/rowmesh/rowmesh/publisher"
+	"github.com/rowmesh/rowmesh/services/lease/etcdnode"
 	"github.com/rowmesh/rowmesh/services/run"
 )
 
@@ -49,13 +49,13 @@ func (o *standaloneOptions) run(ctx context.Context, files []string, version str
 	if err := os.MkdirAll(o.dir, 0o700); err != nil {
 		return err
 	}
-	etcd, err := servers.StartEtcd(ctx, o.dir, 0)
+	etcd, err := etcdnode.Start(ctx, etcdnode.Config{Dir: o.dir})
 	if err != nil {
 		return err
 	}
-	defer etcd.Stop()
+	defer etcd.Close()
 	common := func(role string, more ...string) []string {
-		return append([]string{"-id", role, "-etcd", etcd.Addr, "-log-level", o.level}, more...)
+		return append([]string{"-id", role, "-etcd", etcd.Address(), "-log-level", o.level}, more...)
 	}
 	return run.All(ctx,
 		func(ctx context.Context) error {

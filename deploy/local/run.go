@@ -17,6 +17,7 @@ import (
 
 	"github.com/rowmesh/rowmesh/deploy/servers"
 	controlv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1"
+	"github.com/rowmesh/rowmesh/services/lease/etcdnode"
 	"github.com/rowmesh/rowmesh/services/rpc"
 )
 
@@ -211,12 +212,12 @@ func (s *stand) start(ctx context.Context, o options, scr *screen) error {
 			return nil
 		}
 		return scr.phase("etcd (embedded)", func() error {
-			e, err := servers.StartEtcd(gctx, o.dir, p.Etcd)
+			e, err := etcdnode.Start(gctx, etcdnode.Config{Dir: filepath.Join(o.dir, "etcd"), Address: fmt.Sprintf("127.0.0.1:%d", p.Etcd)})
 			if err != nil {
 				return err
 			}
-			s.etcd = e.Addr
-			own("etcd "+e.Addr, e.Stop)
+			s.etcd = e.Address()
+			own("etcd "+e.Address(), e.Close)
 			return nil
 		})
 	})

@@ -1,4 +1,4 @@
-// Package servers has real servers on one machine, without containers and without root: MySQL, MariaDB, Kafka and etcd, fetched into a cache folder
+// Package servers has real servers on one machine, without containers and without root: MySQL, MariaDB and Kafka, fetched into a cache folder
 // once and started on loopback. The demo (deploy/local) and the tests (integration) share it.
 //
 // Where a server comes from, in this order: the PATH; Debian's packages, unpacked beside the system and run through their own loader; Maven's

@@ -82,14 +82,3 @@ func TestMissingToolIsNamed(t *testing.T) {
 		t.Fatal("the test's own premise fails")
 	}
 }
-
-func TestEtcdKeepsItsData(t *testing.T) {
-	dir := t.TempDir()
-	for range 2 {
-		e, err := StartEtcd(t.Context(), dir, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		e.Stop()
-	}
-}

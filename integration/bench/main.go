@@ -20,6 +20,7 @@ import (
 	"github.com/rowmesh/rowmesh/deploy/roles"
 	"github.com/rowmesh/rowmesh/deploy/servers"
 	"github.com/rowmesh/rowmesh/integration/rival"
+	"github.com/rowmesh/rowmesh/services/lease/etcdnode"
 )
 
 type options struct {
@@ -101,12 +102,12 @@ func run(ctx context.Context, o options) error {
 
 // mesh starts one process of each role and measures them.
 func (b *bench) mesh(ctx context.Context, dir string) error {
-	etcd, err := servers.StartEtcd(ctx, dir, 0)
+	etcd, err := etcdnode.Start(ctx, etcdnode.Config{Dir: filepath.Join(dir, "etcd")})
 	if err != nil {
 		return err
 	}
-	defer etcd.Stop()
-	members, err := roles.Plan(roles.Options{Dir: dir, Etcd: etcd.Addr, Kafka: b.kafka.Addr, Coordinators: 1, Capturers: 1, Publishers: 1,
+	defer etcd.Close()
+	members, err := roles.Plan(roles.Options{Dir: dir, Etcd: etcd.Address(), Kafka: b.kafka.Addr, Coordinators: 1, Capturers: 1, Publishers: 1,
 		Extra: map[string][]string{"capturer": {"-profile"}, "publisher": {"-profile"}}})
 	if err != nil {
 		return err

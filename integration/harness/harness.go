@@ -16,6 +16,7 @@ import (
 	"github.com/rowmesh/rowmesh/deploy/command"
 	"github.com/rowmesh/rowmesh/deploy/roles"
 	"github.com/rowmesh/rowmesh/deploy/servers"
+	"github.com/rowmesh/rowmesh/services/lease/etcdnode"
 )
 
 // Main runs a test binary's tests, then stops what they started; when the binary was started as a role of a mesh it runs that instead. Use it as
@@ -115,12 +116,12 @@ func (p *pool) start(part Part) (string, error) {
 	var proc *servers.Process
 	switch part {
 	case Etcd:
-		e, err := servers.StartEtcd(ctx, dir, 0)
+		e, err := etcdnode.Start(ctx, etcdnode.Config{Dir: dir, NoSync: true})
 		if err != nil {
 			return "", err
 		}
-		p.stops = append(p.stops, e.Stop)
-		return e.Addr, nil
+		p.stops = append(p.stops, e.Close)
+		return e.Address(), nil
 	case Kafka:
 		b, err := cache.Kafka(ctx)
 		if err != nil {
