@@ -45,8 +45,8 @@ func (c *Control) see(ctx context.Context, revision int64) {
 	_, _ = c.cache.Wait(ctx, revision) // what is older than a second then is said by the next read
 }
 
-func (c *Control) view(st *registry.State, conn registry.Connector) View {
-	return view(st, conn, c.cfg.HTTPAddress, c.cfg.MaxLanes, c.warnings)
+func (c *Control) viewer(st *registry.State) *viewer {
+	return newViewer(st, c.cfg.HTTPAddress, c.cfg.MaxLanes, c.warnings)
 }
 
 // List returns all connectors by name, as last seen.
@@ -56,8 +56,9 @@ func (c *Control) List(ctx context.Context) ([]View, error) {
 		return nil, err
 	}
 	out := make([]View, 0, len(st.Connectors))
+	v := c.viewer(st)
 	for _, name := range slices.Sorted(maps.Keys(st.Connectors)) {
-		out = append(out, c.view(st, st.Connectors[name]))
+		out = append(out, v.view(st.Connectors[name]))
 	}
 	return out, nil
 }
@@ -69,7 +70,7 @@ func (c *Control) Get(ctx context.Context, name string) (View, error) {
 		return View{}, err
 	}
 	if conn, ok := st.Connectors[name]; ok {
-		return c.view(st, conn), nil
+		return c.viewer(st).view(conn), nil
 	}
 	conn, err := c.store.Connector(ctx, name)
 	if err != nil {
@@ -79,7 +80,7 @@ func (c *Control) Get(ctx context.Context, name string) (View, error) {
 	if st, err = c.state(ctx); err != nil {
 		return View{}, err
 	}
-	return c.view(st, conn), nil
+	return c.viewer(st).view(conn), nil
 }
 
 // Create stores a new connector: errs.Exists if the name is taken.

@@ -696,3 +696,21 @@ func TestControlService(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// More lanes than fit into one transaction of etcd.
+func TestManyLanesOfOneConnector(t *testing.T) {
+	m := newMesh(t)
+	c := m.coordinator("a", Deps{})
+	m.publisher("p1", 100)
+	m.publisher("p2", 100)
+	m.create(c, "c", "tasks.max=250")
+	m.until("all placed", func() bool { return cmp.Equal(m.owners(), map[string]int{"p1": 125, "p2": 125}) })
+	m.until("all run", func() bool { return states(t, c, "c") == "RUNNING"+strings.Repeat(" RUNNING", 250) })
+	if err := c.Control().Delete(t.Context(), "c"); err != nil {
+		t.Fatal(err)
+	}
+	m.until("all gone", func() bool {
+		st, _ := c.cache.State()
+		return len(st.Lanes)+len(st.Statuses) == 0
+	})
+}

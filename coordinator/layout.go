@@ -48,7 +48,7 @@ func (r *reconciler) layout(c registry.Connector, lanes uint32) (l registry.Conn
 // settled reports whether each lane of the layout runs.
 func (r *reconciler) settled(name string, l registry.Layout) bool {
 	running := uint32(0)
-	for _, lane := range r.lanesOf[name] {
+	for _, lane := range r.lanes[name] {
 		st := r.st.Statuses[lane.LaneID]
 		if lane.Layout == l.Number && st.Generation == lane.Generation && st.State == registry.LaneRunning {
 			running++

@@ -64,8 +64,9 @@ func (s *stateCollector) Collect(out chan<- prometheus.Metric) {
 		return
 	}
 	connectors, lanes := make(map[string]int), make(map[string]int)
+	viewer := newViewer(st, "", 0, nil)
 	for _, c := range st.Connectors {
-		v := view(st, c, "", 0, nil)
+		v := viewer.view(c)
 		connectors[v.State]++
 		for _, l := range v.Lanes {
 			lanes[string(l.State)]++

@@ -72,21 +72,17 @@ type reconciler struct {
 	maxLanes uint32
 	tables   map[string]described // what is known of connectors' tables
 
-	lanesOf map[string][]registry.Lane // by connector, by task
-	plan    plan
-	wanted  []registry.Lane // all lanes that should be, with the owner they have
-	layouts map[string]registry.ConnectorLayout
+	lanes    map[string][]registry.Lane // by connector, by task
+	statuses map[string][]registry.LaneStatus
+	wanted   []registry.Lane // all lanes that should be, by connector and task, with the owner they have
+	layouts  map[string]registry.ConnectorLayout
+	plan     plan
 }
 
 // reconcile returns what should be different in st.
 func reconcile(st *registry.State, maxLanes uint32, tables map[string]described) plan {
-	r := &reconciler{st: st, maxLanes: maxLanes, tables: tables, lanesOf: make(map[string][]registry.Lane),
-		layouts: make(map[string]registry.ConnectorLayout)}
-	for _, l := range st.Lanes {
-		r.lanesOf[l.Connector] = append(r.lanesOf[l.Connector], l)
-	}
-	for _, lanes := range r.lanesOf {
-		slices.SortFunc(lanes, func(a, b registry.Lane) int { return cmp.Compare(a.Task, b.Task) })
+	r := &reconciler{
+		st: st, maxLanes: maxLanes, tables: tables, lanes: lanesOf(st), statuses: statusesOf(st), layouts: make(map[string]registry.ConnectorLayout),
 	}
 	for _, name := range slices.Sorted(maps.Keys(st.Connectors)) {
 		r.wantLanes(st.Connectors[name])
@@ -105,11 +101,11 @@ func (r *reconciler) names() []string {
 	for name := range r.st.Connectors {
 		names[name] = true
 	}
-	for id := range r.st.Lanes {
-		names[id.Connector] = true
+	for name := range r.lanes {
+		names[name] = true
 	}
-	for id := range r.st.Statuses {
-		names[id.Connector] = true
+	for name := range r.statuses {
+		names[name] = true
 	}
 	return slices.Sorted(maps.Keys(names))
 }
@@ -117,7 +113,7 @@ func (r *reconciler) names() []string {
 // wantLanes adds the lanes that c should have to wanted.
 func (r *reconciler) wantLanes(c registry.Connector) {
 	w := wishOf(c, r.maxLanes)
-	have := r.lanesOf[c.Name]
+	have := r.lanes[c.Name]
 	if w.err != "" {
 		r.wanted = append(r.wanted, have...)
 		return
@@ -205,7 +201,7 @@ func (r *reconciler) planConnector(name string) {
 			p.lanes = append(p.lanes, l)
 		}
 	}
-	for _, l := range r.lanesOf[name] {
+	for _, l := range r.lanes[name] {
 		if !wanted[l.Task] {
 			p.remove = append(p.remove, l)
 			layout.Generation = max(layout.Generation, l.Generation)
@@ -214,10 +210,10 @@ func (r *reconciler) planConnector(name string) {
 	if (laidOut || len(p.remove) > 0) && (!hasLayout || !sameLayout(stored, layout)) {
 		p.layout = &layout
 	}
-	for _, id := range r.statusesOf(name) {
+	for _, status := range r.statuses[name] {
 		// A stopped connector's statuses stay: they say which topics it wrote.
-		if !exists || layout.Current.Count > 0 && id.Task >= layout.Current.Count {
-			p.statuses = append(p.statuses, id)
+		if !exists || layout.Current.Count > 0 && status.Task >= layout.Current.Count {
+			p.statuses = append(p.statuses, status.LaneID)
 		}
 	}
 	if !p.empty() {
@@ -232,17 +228,6 @@ func (r *reconciler) wantedOf(name string) []registry.Lane {
 		to++
 	}
 	return r.wanted[from:to]
-}
-
-func (r *reconciler) statusesOf(name string) []registry.LaneID {
-	var out []registry.LaneID
-	for id := range r.st.Statuses {
-		if id.Connector == name {
-			out = append(out, id)
-		}
-	}
-	slices.SortFunc(out, func(a, b registry.LaneID) int { return cmp.Compare(a.Task, b.Task) })
-	return out
 }
 
 // differs reports whether want says anything else than have, which has its generation.

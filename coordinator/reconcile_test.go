@@ -281,7 +281,7 @@ func TestLayoutsFollowEachOther(t *testing.T) {
 	w.connector("c", "tasks.max=3")
 	w.settle()
 	want(t, "deferred", w.lanes("c"), "p1@2 p2@2")
-	v := view(w.st, w.st.Connectors["c"], "w", 256, nil)
+	v := newViewer(w.st, "w", 256, nil).view(w.st.Connectors["c"])
 	if len(v.Warnings) != 1 || !strings.Contains(v.Warnings[0], "tasks.max") {
 		t.Errorf("warnings %q do not name the option that waits", v.Warnings)
 	}
@@ -330,7 +330,7 @@ func TestConfigsThatCannotBeFollowed(t *testing.T) {
 	w.connector("broken", "tasks.max=zero")
 	w.settle()
 	want(t, "broken from the start", w.lanes("broken"), "")
-	v := view(w.st, w.st.Connectors["broken"], "w", 256, nil)
+	v := newViewer(w.st, "w", 256, nil).view(w.st.Connectors["broken"])
 	if v.State != "FAILED" || !strings.Contains(v.Trace, "tasks.max") {
 		t.Errorf("state %s, trace %q", v.State, v.Trace)
 	}
@@ -351,7 +351,7 @@ func TestTasksAreBounded(t *testing.T) {
 	w.tables["c"] = described{w.st.Connectors["c"].ConfigRevision, nil}
 	w.settle()
 	want(t, "lanes", len(w.st.Lanes), 4)
-	v := view(w.st, w.st.Connectors["c"], "w", 4, nil)
+	v := newViewer(w.st, "w", 4, nil).view(w.st.Connectors["c"])
 	if len(v.Warnings) != 1 || !strings.Contains(v.Warnings[0], "1000000 is above") {
 		t.Errorf("warnings %q", v.Warnings)
 	}
@@ -466,7 +466,7 @@ func TestLaneViews(t *testing.T) {
 	w.connector("c")
 	w.settle()
 	state := func() string {
-		v := view(w.st, w.st.Connectors["c"], "fallback:1", 256, nil)
+		v := newViewer(w.st, "fallback:1", 256, nil).view(w.st.Connectors["c"])
 		if len(v.Lanes) != 1 {
 			return fmt.Sprintf("%d lanes", len(v.Lanes))
 		}
@@ -496,4 +496,28 @@ func TestLaneViews(t *testing.T) {
 	want(t, "owner is gone", state(), "RUNNING UNASSIGNED co:80")
 	w.leave("co")
 	want(t, "nobody leads", state(), "RUNNING UNASSIGNED fallback:1")
+}
+
+// A plan over 2000 lanes of 1000 connectors, of which one publisher has just died: the most that a leader looks at in one step.
+func BenchmarkReconcile(b *testing.B) {
+	t := &testing.T{}
+	w := newWorld(t)
+	for i := range 20 {
+		w.join(registry.Publisher, fmt.Sprintf("p%02d", i))
+	}
+	for i := range 1000 {
+		name := fmt.Sprintf("c%04d", i)
+		w.connector(name, "tasks.max=2", fmt.Sprintf("database.port=%d", 1+i%50))
+		w.tables[name] = described{configRevision: w.st.Connectors[name].ConfigRevision}
+	}
+	w.settle()
+	w.run()
+	w.settle()
+	w.leave("p07")
+	b.ReportAllocs()
+	for b.Loop() {
+		if p := reconcile(w.st, w.maxLanes, w.tables); p.laneMoves != 100 {
+			b.Fatalf("%d moves", p.laneMoves)
+		}
+	}
 }

@@ -19,41 +19,75 @@ type View struct {
 	Warnings []string
 }
 
-// view makes the view of c. worker stands in where no leader is known.
-func view(st *registry.State, c registry.Connector, worker string, maxLanes uint32, warnings func(string, map[string]string) []string) View {
-	v := View{Connector: c, State: string(c.Target), WorkerID: worker}
+// viewer makes views of one State.
+type viewer struct {
+	st       *registry.State
+	worker   string // stands in where no leader is known
+	maxLanes uint32 // 0: do not say where tasks.max is not what runs
+	warnings func(name string, config map[string]string) []string
+
+	lanes    map[string][]registry.Lane // by connector, by task
+	statuses map[string][]registry.LaneStatus
+}
+
+func newViewer(st *registry.State, worker string, maxLanes uint32, warnings func(string, map[string]string) []string) *viewer {
+	v := &viewer{st: st, worker: worker, maxLanes: maxLanes, warnings: warnings, lanes: lanesOf(st), statuses: statusesOf(st)}
 	if leader, ok := st.Members[st.Leader]; ok {
-		v.WorkerID = cmp.Or(leader.HTTPAddress, leader.GRPCAddress, worker)
+		v.worker = cmp.Or(leader.HTTPAddress, leader.GRPCAddress, worker)
 	}
-	w := wishOf(c, max(maxLanes, 1))
+	return v
+}
+
+// lanesOf returns the lanes of each connector, by task.
+func lanesOf(st *registry.State) map[string][]registry.Lane {
+	out := make(map[string][]registry.Lane)
+	for id, l := range st.Lanes {
+		out[id.Connector] = append(out[id.Connector], l)
+	}
+	for _, lanes := range out {
+		slices.SortFunc(lanes, func(a, b registry.Lane) int { return cmp.Compare(a.Task, b.Task) })
+	}
+	return out
+}
+
+// statusesOf returns the statuses of each connector, by task.
+func statusesOf(st *registry.State) map[string][]registry.LaneStatus {
+	out := make(map[string][]registry.LaneStatus)
+	for id, s := range st.Statuses {
+		out[id.Connector] = append(out[id.Connector], s)
+	}
+	for _, statuses := range out {
+		slices.SortFunc(statuses, func(a, b registry.LaneStatus) int { return cmp.Compare(a.Task, b.Task) })
+	}
+	return out
+}
+
+// view makes the view of c.
+func (v *viewer) view(c registry.Connector) View {
+	out := View{Connector: c, State: string(c.Target), WorkerID: v.worker}
+	w := wishOf(c, max(v.maxLanes, 1))
 	if w.err != "" {
-		v.State, v.Trace = string(registry.LaneFailed), w.err
+		out.State, out.Trace = string(registry.LaneFailed), w.err
 	}
-	if warnings != nil && c.Unreadable == "" {
-		v.Warnings = warnings(c.Name, c.Map())
+	if v.warnings != nil && c.Unreadable == "" {
+		out.Warnings = v.warnings(c.Name, c.Map())
 	}
-	v.Warnings = append(v.Warnings, laneWarnings(st, c, w, maxLanes)...)
-	for id, status := range st.Statuses {
-		if id.Connector == c.Name {
-			v.Topics = append(v.Topics, status.Topics...)
-		}
+	out.Warnings = append(out.Warnings, laneWarnings(v.st, c, w, v.maxLanes)...)
+	for _, status := range v.statuses[c.Name] {
+		out.Topics = append(out.Topics, status.Topics...)
 	}
-	slices.Sort(v.Topics)
-	v.Topics = slices.Compact(v.Topics)
-	for id, lane := range st.Lanes {
-		if id.Connector == c.Name {
-			v.Lanes = append(v.Lanes, laneView(st, c, lane, v.WorkerID))
-		}
-	}
-	slices.SortFunc(v.Lanes, func(a, b registry.LaneStatus) int { return cmp.Compare(a.Task, b.Task) })
-	for _, l := range v.Lanes {
+	slices.Sort(out.Topics)
+	out.Topics = slices.Compact(out.Topics)
+	for _, lane := range v.lanes[c.Name] {
+		l := laneView(v.st, c, lane, v.worker)
+		out.Lanes = append(out.Lanes, l)
 		for _, text := range l.Warnings {
-			if !slices.Contains(v.Warnings, text) {
-				v.Warnings = append(v.Warnings, text)
+			if !slices.Contains(out.Warnings, text) {
+				out.Warnings = append(out.Warnings, text)
 			}
 		}
 	}
-	return v
+	return out
 }
 
 // laneWarnings says where tasks.max is not what runs.

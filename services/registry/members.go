@@ -23,8 +23,13 @@ func (s *Store) Register(ctx context.Context, m Member) error {
 	key := s.memberKey(m.Role, m.ID)
 	for ctx.Err() == nil {
 		err := lease.Hold(ctx, s.client, s.memberTTL, func(ctx context.Context, id clientv3.LeaseID) error {
-			if _, err := s.client.Put(ctx, key, string(value), clientv3.WithLease(id)); err != nil {
+			r, err := s.client.Put(ctx, key, string(value), clientv3.WithLease(id), clientv3.WithPrevKV())
+			if err != nil {
 				return err
+			}
+			if r.PrevKv != nil && string(r.PrevKv.Value) != string(value) {
+				// Most likely this member's own earlier start, whose lease has not ended yet. Two living ones would take the same lanes from each other.
+				s.log.Warn("member id was in use; ids must be unique among running members", "role", m.Role, "id", m.ID)
 			}
 			s.log.Info("member registered", "role", m.Role, "id", m.ID)
 			<-ctx.Done()
