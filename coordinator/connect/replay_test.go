@@ -34,6 +34,7 @@ type step struct {
 type mask struct {
 	Regex string `json:"regex"`
 	With  string `json:"with"`
+	re    *regexp.Regexp
 }
 
 type scenario struct {
@@ -102,6 +103,9 @@ func replayScenario(t *testing.T, name string, departures map[int]departure, db 
 		{"MYSQL_PORT", mysqlPort}, {"MARIADB_PORT", mariadbPort}, {"MARIADB_HOST", mariadbHost}, {"MYSQL_HOST", mysqlHost}}
 	load(t, "masks.json", &r.masks)
 	r.masks = append(sc.Masks, r.masks...)
+	for i, m := range r.masks {
+		r.masks[i].re = regexp.MustCompile(r.expand(m.Regex))
+	}
 	for _, c := range sc.Connectors {
 		r.own[r.expand(c)] = true
 	}
@@ -226,7 +230,7 @@ func (r *replay) filter(s string) string {
 
 func (r *replay) masked(s string) string {
 	for _, m := range r.masks {
-		s = regexp.MustCompile(r.expand(m.Regex)).ReplaceAllLiteralString(s, m.With)
+		s = m.re.ReplaceAllLiteralString(s, m.With)
 	}
 	s = converters.ReplaceAllString(s, "$1[]")
 	return noValue.ReplaceAllString(s, "${1}null")

@@ -32,7 +32,7 @@ type Connector struct {
 	SSLCAFile      string        // rowmesh.ssl.ca.file (PEM), or from database.ssl.truststore
 	TimeZone       string        // database.connectionTimeZone / driver.connectionTimeZone, as given
 
-	// Filters: lists of anchored, case-insensitive regular expressions.
+	// Filters: lists of regular expressions for Go's regexp. Each holds its own anchors and flags, "(?i)^(?:db\\.t)$", and may be wrapped in further ones.
 	IncludeDatabases, ExcludeDatabases []string // database.include.list, .exclude.list
 	IncludeTables, ExcludeTables       []string // table.include.list, .exclude.list
 	IncludeColumns, ExcludeColumns     []string // column.include.list, .exclude.list
@@ -87,14 +87,14 @@ type Connector struct {
 
 // KeyColumns is one element of message.key.columns.
 type KeyColumns struct {
-	Table   string // regular expression on database.table
+	Table   string // regular expression on database.table, as in the filters
 	Columns []string
 }
 
 // Snapshot holds the snapshot options.
 type Snapshot struct {
-	Mode            string            // snapshot.mode
-	LockingMode     string            // snapshot.locking.mode
+	Mode            string            // snapshot.mode: initial, initial_only, no_data, always, when_needed, recovery, never; configuration_based is one of the first three
+	LockingMode     string            // snapshot.locking.mode: minimal, extended, none
 	IncludeTables   []string          // snapshot.include.collection.list
 	SelectOverrides map[string]string // snapshot.select.statement.overrides and its members
 	LockTimeout     time.Duration     // snapshot.lock.timeout.ms
@@ -105,7 +105,7 @@ type Snapshot struct {
 
 // Converter is a converter with its options.
 type Converter struct {
-	Class       string // short name: json, string, bytearray, simple
+	Class       string // short name: json; simple for headers
 	Schemas     bool   // schemas.enable
 	NullDefault bool   // replace.null.with.default
 	DecimalText bool   // decimal.format=NUMERIC
@@ -127,6 +127,6 @@ type TopicSpec struct {
 // TopicGroup is one of topic.creation.groups.
 type TopicGroup struct {
 	Name             string
-	Include, Exclude []string
+	Include, Exclude []string // regular expressions with their anchors; case counts
 	TopicSpec
 }
