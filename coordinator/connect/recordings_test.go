@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/rowmesh/rowmesh/services/source"
 )
 
 // departure is an answer that is not the recorded one, on purpose.
@@ -131,12 +133,24 @@ func TestRecordings(t *testing.T) {
 	}
 }
 
-// realServers returns the addresses of real databases with the user dbz, password dbz.
+// realServers returns the addresses of real databases, on which it makes the user of the recordings.
 func realServers(t *testing.T) (mysql, mariadb string) {
 	t.Helper()
 	mysql, mariadb = os.Getenv("ROWMESH_TEST_MYSQL"), os.Getenv("ROWMESH_TEST_MARIADB")
 	if testing.Short() || mysql == "" || mariadb == "" {
-		t.Skip("needs ROWMESH_TEST_MYSQL and ROWMESH_TEST_MARIADB (host:port, user dbz with password dbz), and no -short")
+		t.Skip("needs ROWMESH_TEST_MYSQL and ROWMESH_TEST_MARIADB (host:port, user root without password), and no -short")
+	}
+	for _, addr := range []string{mysql, mariadb} {
+		c, err := source.Connect(t.Context(), source.Config{Addr: addr, User: "root"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for _, sql := range []string{"CREATE USER IF NOT EXISTS 'dbz'@'%' IDENTIFIED BY 'dbz'", "GRANT ALL PRIVILEGES ON *.* TO 'dbz'@'%'"} {
+			if err := c.Exec(t.Context(), sql); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	// Another name for the same host, so that placeholders tell the two apart.
 	return mysql, strings.Replace(mariadb, "127.0.0.1", "localhost", 1)

@@ -32,7 +32,7 @@ type Connector struct {
 	SSLCAFile      string        // rowmesh.ssl.ca.file (PEM), or from database.ssl.truststore
 	TimeZone       string        // database.connectionTimeZone / driver.connectionTimeZone, as given
 
-	// Filters: lists of regular expressions for Go's regexp. Each holds its own anchors and flags, "(?i)^(?:db\\.t)$", and may be wrapped in further ones.
+	// Filters: lists of regular expressions for Go's regexp. Each holds its own anchors and flags, "(?i)^(?:db\.t)$", and may be wrapped in further ones.
 	IncludeDatabases, ExcludeDatabases []string // database.include.list, .exclude.list
 	IncludeTables, ExcludeTables       []string // table.include.list, .exclude.list
 	IncludeColumns, ExcludeColumns     []string // column.include.list, .exclude.list
