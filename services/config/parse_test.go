@@ -367,3 +367,10 @@ func TestRegistry(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkParse(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		Parse("debezium-source", tutorial)
+	}
+}
