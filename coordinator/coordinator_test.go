@@ -3,225 +3,18 @@ package coordinator
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"net"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
-	controlv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1"
-	statev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/state/v1"
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/lease"
-	"github.com/rowmesh/rowmesh/services/lease/etcdnode"
 	"github.com/rowmesh/rowmesh/services/registry"
-	"github.com/rowmesh/rowmesh/services/rpc"
 )
-
-const testWait = 20 * time.Second
-
-// mesh is an etcd with coordinators and members around it, in this process.
-type mesh struct {
-	t     *testing.T
-	node  *etcdnode.Node
-	store *registry.Store // of the test itself
-}
-
-func newMesh(t *testing.T) *mesh {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("starts an etcd")
-	}
-	m := &mesh{t: t}
-	m.start(etcdnode.Config{Dir: t.TempDir(), NoSync: true})
-	m.store = m.open()
-	return m
-}
-
-func (m *mesh) start(cfg etcdnode.Config) {
-	m.t.Helper()
-	n, err := etcdnode.Start(m.t.Context(), cfg)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	m.t.Cleanup(n.Close)
-	m.node = n
-}
-
-func (m *mesh) open() *registry.Store {
-	m.t.Helper()
-	client, err := registry.Dial(registry.Etcd{Endpoints: []string{m.node.Address()}})
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	m.t.Cleanup(func() { client.Close() })
-	s, err := registry.New(client, registry.Options{MemberTTL: 2 * time.Second, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	return s
-}
-
-// part is a component that runs until stopped.
-type part struct {
-	stop context.CancelFunc
-	done chan struct{}
-}
-
-func (p *part) end() { p.stop(); <-p.done }
-
-func (m *mesh) run(f func(context.Context) error) *part {
-	ctx, cancel := context.WithCancel(m.t.Context())
-	p := &part{stop: cancel, done: make(chan struct{})}
-	go func() {
-		defer close(p.done)
-		if err := f(ctx); err != nil {
-			m.t.Error(err)
-		}
-	}()
-	m.t.Cleanup(p.end)
-	return p
-}
-
-// testCoordinator is a coordinator that runs.
-type testCoordinator struct {
-	*Coordinator
-	*part
-	store   *registry.Store
-	metrics *prometheus.Registry
-}
-
-func (m *mesh) coordinator(id string, deps Deps) *testCoordinator {
-	m.t.Helper()
-	c := &testCoordinator{store: m.open(), metrics: prometheus.NewRegistry()}
-	deps.Store, deps.Registerer, deps.Log = c.store, c.metrics, slog.New(slog.DiscardHandler)
-	var err error
-	c.Coordinator, err = New(Config{ID: registry.MemberID(id), GRPCAddress: id + ":1", HTTPAddress: id + ":80"}, deps)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	c.part = m.run(c.Run)
-	return c
-}
-
-// kill ends a coordinator as SIGKILL would: no key is deleted, no lease revoked.
-func (c *testCoordinator) kill() {
-	c.store.Client().Close()
-	c.end()
-}
-
-// publisher joins, says RUNNING of each lane that it is given, and remembers what it was given.
-func (m *mesh) publisher(id string, capacity int) *part {
-	s := m.open()
-	member := registry.Member{ID: registry.MemberID(id), Role: registry.Publisher, GRPCAddress: id + ":1", HTTPAddress: id + ":80", Capacity: capacity}
-	return m.run(func(ctx context.Context) error {
-		done := make(chan error, 1)
-		go func() { done <- s.Register(ctx, member) }()
-		said := make(map[registry.LaneID]uint64)
-		for lanes := range s.WatchLanes(ctx, member.ID) {
-			for _, l := range lanes {
-				if said[l.LaneID] == l.Generation {
-					continue
-				}
-				state := registry.LaneRunning
-				if l.Target == registry.Paused {
-					state = registry.LanePaused
-				}
-				err := s.PutStatus(ctx, registry.LaneStatus{LaneID: l.LaneID, Generation: l.Generation, State: state, WorkerID: member.HTTPAddress})
-				if err == nil {
-					said[l.LaneID] = l.Generation
-				}
-			}
-		}
-		return <-done
-	})
-}
-
-func (m *mesh) capturer(id string) *part {
-	s := m.open()
-	return m.run(func(ctx context.Context) error {
-		return s.Register(ctx, registry.Member{ID: registry.MemberID(id), Role: registry.Capturer, GRPCAddress: id + ":1"})
-	})
-}
-
-// until asks until ok is true; the pauses only spare the processor.
-func (m *mesh) until(what string, ok func() bool) time.Duration {
-	m.t.Helper()
-	begin := time.Now()
-	for ; !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Since(begin) > testWait {
-			m.t.Fatalf("%s: not within %s", what, testWait)
-		}
-	}
-	return time.Since(begin)
-}
-
-func (m *mesh) leader(id string) time.Duration {
-	m.t.Helper()
-	return m.until("leader is "+id, func() bool {
-		got, err := m.store.Leader(m.t.Context())
-		return err == nil && string(got) == id
-	})
-}
-
-func (m *mesh) lanes() map[registry.LaneID]registry.Lane {
-	m.t.Helper()
-	out := make(map[registry.LaneID]registry.Lane)
-	all, err := m.store.Lanes(m.t.Context())
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	for _, l := range all {
-		out[l.LaneID] = l
-	}
-	return out
-}
-
-func (m *mesh) owners() map[string]int {
-	m.t.Helper()
-	out := make(map[string]int)
-	for _, l := range m.lanes() {
-		out[string(l.Owner)]++
-	}
-	return out
-}
-
-func options(opts ...string) []registry.Entry {
-	out := []registry.Entry{{Key: "database.hostname", Value: "db"}}
-	for _, o := range opts {
-		k, v, _ := strings.Cut(o, "=")
-		out = append(out, registry.Entry{Key: k, Value: v})
-	}
-	return out
-}
-
-func (m *mesh) create(c *testCoordinator, name string, opts ...string) {
-	m.t.Helper()
-	if err := c.Control().Create(m.t.Context(), name, options(opts...), registry.Running); err != nil {
-		m.t.Fatal(err)
-	}
-}
-
-// states returns a connector's states: its own, then its lanes'.
-func states(t *testing.T, c *testCoordinator, name string) string {
-	t.Helper()
-	v, err := c.Control().Get(t.Context(), name)
-	if err != nil {
-		return string(errs.KindOf(err))
-	}
-	out := []string{v.State}
-	for _, l := range v.Lanes {
-		out = append(out, string(l.State))
-	}
-	return strings.Join(out, " ")
-}
 
 func TestConnectorThroughTheMesh(t *testing.T) {
 	m := newMesh(t)
@@ -532,171 +325,6 @@ func TestLeaderFollowsDescribedTables(t *testing.T) {
 	}
 }
 
-// member answers reports.
-type member struct {
-	controlv1.UnimplementedMemberServiceServer
-	wait bool
-}
-
-func (m member) Report(ctx context.Context, _ *controlv1.ReportRequest) (*controlv1.ReportResponse, error) {
-	if m.wait {
-		<-ctx.Done()
-	}
-	return &controlv1.ReportResponse{Lanes: []*controlv1.LaneProgress{{
-		Connector: "c", Task: 1, Generation: 2, State: statev1.LaneState_LANE_STATE_RUNNING, Rows: 3, Records: 4, Bytes: 5, LagMs: 6, Commits: 7,
-		SnapshotTable: "d.t", SnapshotRowsDone: 8, SnapshotRowsEstimated: 9, SnapshotTables: 10, SnapshotTablesDone: 11,
-	}}}, nil
-}
-
-func serve(t *testing.T, register func(*grpc.Server)) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, _, err := rpc.NewServer(slog.New(slog.DiscardHandler), rpc.Security{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	register(s)
-	done := make(chan struct{})
-	go func() { defer close(done); _ = s.Serve(l) }()
-	t.Cleanup(func() { s.Stop(); <-done })
-	return l.Addr().String()
-}
-
-func dialInsecure(address string) (*grpc.ClientConn, error) {
-	return grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
-}
-
-func TestReports(t *testing.T) {
-	good := serve(t, func(s *grpc.Server) { controlv1.RegisterMemberServiceServer(s, member{}) })
-	slow := serve(t, func(s *grpc.Server) { controlv1.RegisterMemberServiceServer(s, member{wait: true}) })
-	r := newReports(dialInsecure, slog.New(slog.DiscardHandler))
-	defer r.close()
-	publishers := func(addresses ...string) (out []registry.Member) {
-		for _, a := range addresses {
-			out = append(out, registry.Member{ID: registry.MemberID(a), Role: registry.Publisher, GRPCAddress: a})
-		}
-		return append(out, registry.Member{ID: "cap", Role: registry.Capturer, GRPCAddress: "127.0.0.1:1"})
-	}
-	begin := time.Now()
-	got := r.collect(t.Context(), publishers(good, slow, "127.0.0.1:1"))
-	if took := time.Since(begin); took > 2*reportTimeout {
-		t.Errorf("a slow member holds the others up: %s", took)
-	}
-	want := []Progress{{
-		LaneID: registry.LaneID{Connector: "c", Task: 1}, Generation: 2, State: registry.LaneRunning, Rows: 3, Records: 4, Bytes: 5, Lag: 6 * time.Millisecond,
-		Commits: 7, SnapshotTable: "d.t", SnapshotRows: 8, SnapshotRowsEstimate: 9, SnapshotTables: 10, SnapshotTablesDone: 11,
-	}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	if got := progressToProto(want[0]); got.LagMs != 6 || got.SnapshotRowsEstimated != 9 {
-		t.Errorf("%v", got)
-	}
-	r.collect(t.Context(), publishers(good))
-	if len(r.conns) != 1 {
-		t.Errorf("%d connections to one member", len(r.conns))
-	}
-}
-
-func TestControlService(t *testing.T) {
-	m := newMesh(t)
-	c := m.coordinator("a", Deps{
-		Validate: func(_ context.Context, _ string, config map[string]string) (warnings, problems []string) {
-			if config["bad"] != "" {
-				return nil, []string{"bad is bad", "and wrong"}
-			}
-			return []string{"odd is not honoured"}, nil
-		},
-		Warnings: func(string, map[string]string) []string { return []string{"odd is not honoured"} },
-	})
-	m.publisher("p", 100)
-	conn, err := dialInsecure(serve(t, func(s *grpc.Server) { controlv1.RegisterControlServiceServer(s, c.Server()) }))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	cc := controlv1.NewControlServiceClient(conn)
-	ctx := t.Context()
-	entries := []*statev1.ConfigEntry{{Key: "database.hostname", Value: "db"}, {Key: "a", Value: "1"}}
-	created, err := cc.CreateConnector(ctx, &controlv1.CreateConnectorRequest{Name: "c", Config: entries, InitialState: statev1.TargetState_TARGET_STATE_PAUSED})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var keys []string
-	for _, e := range created.Connector.Config {
-		keys = append(keys, e.Key)
-	}
-	if diff := cmp.Diff([]string{"database.hostname", "a", "name"}, keys); diff != "" {
-		t.Error(diff)
-	}
-	if created.Connector.State != "PAUSED" || len(created.Warnings) != 1 || len(created.Connector.Warnings) != 1 {
-		t.Errorf("%v", created)
-	}
-	bad := append(entries, &statev1.ConfigEntry{Key: "bad", Value: "1"})
-	for what, check := range map[string]struct {
-		call func() error
-		kind errs.Kind
-		text string
-	}{
-		"exists": {func() error {
-			_, err := cc.CreateConnector(ctx, &controlv1.CreateConnectorRequest{Name: "c", Config: entries})
-			return err
-		}, errs.Exists, "c exists"},
-		"invalid": {func() error {
-			_, err := cc.CreateConnector(ctx, &controlv1.CreateConnectorRequest{Name: "x", Config: bad})
-			return err
-		}, errs.Invalid, "2 errors:\nbad is bad\nand wrong"},
-		"no name": {func() error {
-			_, err := cc.CreateConnector(ctx, &controlv1.CreateConnectorRequest{Config: entries})
-			return err
-		}, errs.Invalid, "needs a name"},
-		"other name": {func() error {
-			_, err := cc.UpdateConnector(ctx, &controlv1.UpdateConnectorRequest{Name: "x", Config: []*statev1.ConfigEntry{{Key: "name", Value: "y"}}})
-			return err
-		}, errs.Invalid, "its name is y"},
-		"twice": {func() error {
-			_, err := cc.UpdateConnector(ctx, &controlv1.UpdateConnectorRequest{Name: "x", Config: append(entries, entries[0])})
-			return err
-		}, errs.Invalid, "twice"},
-		"unknown":   {func() error { _, err := cc.GetConnector(ctx, &controlv1.GetConnectorRequest{Name: "x"}); return err }, errs.NotFound, "x does not exist"},
-		"no target": {func() error { _, err := cc.SetTarget(ctx, &controlv1.SetTargetRequest{Name: "c"}); return err }, errs.Invalid, "no target"},
-		"no task": {func() error {
-			_, err := cc.Restart(ctx, &controlv1.RestartRequest{Name: "c", Task: new(uint32(7))})
-			return err
-		}, errs.NotFound, "c-7"},
-	} {
-		err := errs.FromStatus(check.call())
-		if err == nil || errs.KindOf(err) != check.kind || !strings.Contains(err.Error(), check.text) {
-			t.Errorf("%s: got %v, want %s with %q", what, err, check.kind, check.text)
-		}
-	}
-	if _, err := cc.SetTarget(ctx, &controlv1.SetTargetRequest{Name: "c", Target: statev1.TargetState_TARGET_STATE_RUNNING}); err != nil {
-		t.Fatal(err)
-	}
-	m.until("running", func() bool {
-		r, err := cc.GetConnector(ctx, &controlv1.GetConnectorRequest{Name: "c"})
-		return err == nil && r.Connector.State == "RUNNING" && len(r.Connector.Lanes) == 1 && r.Connector.Lanes[0].State == statev1.LaneState_LANE_STATE_RUNNING
-	})
-	if r, err := cc.Restart(ctx, &controlv1.RestartRequest{Name: "c", IncludeTasks: true}); err != nil || r.Connector.Lanes[0].State == statev1.LaneState_LANE_STATE_FAILED {
-		t.Errorf("%v, %v", r, err)
-	}
-	if r, err := cc.UpdateConnector(ctx, &controlv1.UpdateConnectorRequest{Name: "d", Config: entries}); err != nil || !r.Created {
-		t.Errorf("%v, %v", r, err)
-	}
-	if r, err := cc.ListConnectors(ctx, &controlv1.ListConnectorsRequest{}); err != nil || len(r.Connectors) != 2 || r.Connectors[1].Name != "d" {
-		t.Errorf("%v, %v", r, err)
-	}
-	if r, err := cc.GetMesh(ctx, &controlv1.GetMeshRequest{}); err != nil || r.Leader != "a" || len(r.Members) != 2 || len(r.Lanes) == 0 {
-		t.Errorf("%v, %v", r, err)
-	}
-	if _, err := cc.DeleteConnector(ctx, &controlv1.DeleteConnectorRequest{Name: "d"}); err != nil {
-		t.Error(err)
-	}
-}
-
 // More lanes than fit into one transaction of etcd.
 func TestManyLanesOfOneConnector(t *testing.T) {
 	m := newMesh(t)
@@ -713,4 +341,53 @@ func TestManyLanesOfOneConnector(t *testing.T) {
 		st, _ := c.cache.State()
 		return len(st.Lanes)+len(st.Statuses) == 0
 	})
+}
+
+// A coordinator that starts before etcd says so, and works once etcd is there.
+func TestEtcdIsDownAtStart(t *testing.T) {
+	m := newMesh(t)
+	m.node.Close()
+	c := m.coordinator("a", Deps{})
+	hctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := c.Health(hctx); errs.KindOf(err) != errs.Unavailable {
+		t.Errorf("health says %v without etcd", err)
+	}
+	if _, err := c.Control().List(hctx); errs.KindOf(err) != errs.Unavailable {
+		t.Errorf("list says %v without etcd", err)
+	}
+	m.start(m.node.Config())
+	m.until("healthy", func() bool { return c.Health(t.Context()) == nil })
+	m.publisher("p", 100)
+	m.create(c, "c")
+	m.until("runs", func() bool { return states(t, c, "c") == "RUNNING RUNNING" })
+}
+
+// A publisher that was killed and is started again under its id, before its old lease has ended, finds its lanes as they were.
+func TestMemberStartsAgainUnderItsID(t *testing.T) {
+	m := newMesh(t)
+	c := m.coordinator("a", Deps{})
+	m.publisher("p2", 100)
+	register := func(ctx context.Context, s *registry.Store) error {
+		return s.Register(ctx, registry.Member{ID: "p1", Role: registry.Publisher, GRPCAddress: "p1:1", StartedMS: time.Now().UnixMilli()})
+	}
+	killed := m.open()
+	first := m.run(func(ctx context.Context) error { return register(ctx, killed) })
+	for i := range 6 {
+		m.create(c, fmt.Sprintf("c%d", i))
+	}
+	m.until("balanced", func() bool { return cmp.Equal(m.owners(), map[string]int{"p1": 3, "p2": 3}) })
+	before := m.lanes()
+	killed.Client().Close()
+	first.end()
+	again := m.open()
+	second := m.run(func(ctx context.Context) error { return register(ctx, again) })
+	// The first lease (2 s) ends while the second lives; the member must not be taken for dead then.
+	for end := time.Now().Add(4 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if diff := cmp.Diff(before, m.lanes()); diff != "" {
+			t.Fatal(diff)
+		}
+	}
+	second.end()
+	m.until("moved after a clean end", func() bool { return cmp.Equal(m.owners(), map[string]int{"p2": 6}) })
 }

@@ -36,7 +36,7 @@ func Hold(ctx context.Context, client *clientv3.Client, ttl time.Duration, fn fu
 	granted, err := client.Grant(gctx, int64((ttl+time.Second-1)/time.Second))
 	cancel()
 	if err != nil {
-		return fmt.Errorf("lease of %s: %w", ttl, err)
+		return fmt.Errorf("etcd grants no lease: %w", err)
 	}
 	k := keeper{client: client, id: granted.ID, ttl: time.Duration(granted.TTL) * time.Second}
 

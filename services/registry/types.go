@@ -2,7 +2,8 @@ package registry
 
 import rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 
-// MemberID names a running process part; unique per start.
+// MemberID names a running process part; unique among all that run, whatever their role. A part that is started again may keep its id: then it finds
+// its work where it was, even before the lease of its earlier life has ended.
 type MemberID string
 
 // SourceID names a source: "host:port", lower case.
