@@ -131,7 +131,7 @@ func multibyte(e encoding.Encoding, cs string) Func {
 			}
 			if fix != nil {
 				if n := charLen(cs, src); n <= len(src) {
-					if r, ok := fix[code(src[:n])]; ok {
+					if r, ok := fixed(fix, code(src[:n])); ok {
 						dst, src = utf8.AppendRune(dst, r), src[n:]
 						continue
 					}
