@@ -13,11 +13,12 @@ import (
 //
 // It fails where a clause names what the table does not have: then our table is not the server's.
 func (def *alterDef) apply(t *table, p *parser, base charset) error {
-	if def.options.charset != (charset{}) {
-		t.charset = def.options.charset.orElse(t.charset.orElse(base))
-	}
 	if def.convert != nil {
 		t.charset = def.convert.orElse(base)
+	}
+	columns := t.charset
+	if def.options.charset != (charset{}) {
+		t.charset = def.options.charset.orElse(t.charset.orElse(base))
 	}
 	if def.options.comment != nil {
 		t.comment = def.options.comment
@@ -29,7 +30,7 @@ func (def *alterDef) apply(t *table, p *parser, base charset) error {
 		return err
 	}
 	if def.convert != nil {
-		t.convert()
+		t.convert(columns)
 	}
 	added := def.applyIndexes(t, renamed)
 	if def.dropVersioning {
@@ -51,11 +52,11 @@ func (def *alterDef) apply(t *table, p *parser, base charset) error {
 	return nil
 }
 
-// convert is CONVERT TO CHARACTER SET: all text columns take that of the table, also those that the same statement defines with another.
-func (t *table) convert() {
+// convert is CONVERT TO CHARACTER SET: all text columns take it, also those that the same statement defines with another.
+func (t *table) convert(to charset) {
 	for _, c := range t.columns {
 		if c.Charset != "" && c.Charset != "binary" {
-			c.Charset, c.Collation = t.charset.name, t.charset.collation
+			c.Charset, c.Collation = to.name, to.collation
 		}
 	}
 }
@@ -74,9 +75,6 @@ func (def *alterDef) applyColumns(t *table, p *parser) (map[string]string, error
 			return nil, missing("column", d.name)
 		}
 		delete(names, fold(d.name))
-	}
-	if err := def.applyDefaults(t, p); err != nil {
-		return nil, err
 	}
 	changes := map[string]*columnChange{}
 	for i := range def.columns {
@@ -122,10 +120,13 @@ func (def *alterDef) applyColumns(t *table, p *parser) (map[string]string, error
 	if err := def.placeColumns(t, changes); err != nil {
 		return nil, err
 	}
-	for _, d := range def.drops {
+	if err := def.applyDefaults(t, p, names, changes); err != nil {
+		return nil, err
+	}
+	for _, c := range def.columns {
 		// An index on a column that is dropped and added again at once stays.
-		if c := t.column(d.name); c != nil && names[fold(d.name)] == "" {
-			names[fold(d.name)] = c.Name
+		if name := c.def.column.Name; c.old == "" && names[fold(name)] == "" {
+			names[fold(name)] = name
 		}
 	}
 	return names, nil
@@ -168,10 +169,13 @@ func (def *alterDef) placeColumns(t *table, changes map[string]*columnChange) er
 	return nil
 }
 
-// applyDefaults is ALTER COLUMN.
-func (def *alterDef) applyDefaults(t *table, p *parser) error {
+// applyDefaults is ALTER COLUMN: of a column that the statement leaves alone or renames by its old name, else of one that it defines.
+func (def *alterDef) applyDefaults(t *table, p *parser, names map[string]string, changes map[string]*columnChange) error {
 	for _, d := range def.defaults {
 		c := t.column(d.column)
+		if now := names[fold(d.column)]; now != "" && changes[fold(d.column)] == nil {
+			c = t.column(now)
+		}
 		switch {
 		case c == nil && d.ifExists:
 		case c == nil:

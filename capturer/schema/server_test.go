@@ -112,6 +112,9 @@ func (s *server) try(sql string) error {
 	return err
 }
 
+// unique makes a database name that no other run uses.
+func (s *server) unique(name string) string { return fmt.Sprintf("%s_%d", name, os.Getpid()) }
+
 // scratch makes databases for the test and drops them at its end.
 func (s *server) scratch(names ...string) {
 	for _, n := range names {
