@@ -380,7 +380,7 @@ func (x *Connector) GetTaskRestart() map[uint32]uint64 {
 // Member is a running process part, under its lease. Key: /rowmesh/members/ROLE/ID.
 type Member struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Unique per start.
+	// Unique among all running members, whatever their role; a member may keep it over a restart.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Role.
 	Role Role `protobuf:"varint,2,opt,name=role,proto3,enum=rowmesh.state.v1.Role" json:"role,omitempty"`
