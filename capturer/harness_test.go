@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,6 +45,9 @@ func onEngines(t *testing.T, f func(t *testing.T, m *mesh)) {
 	}
 }
 
+// testUser reads the logs, so that a test can tell its binlog connections from those of others on the server.
+const testUser = "capturer_t"
+
 // mesh is a capturer behind a gRPC server, with one source.
 type mesh struct {
 	t        *testing.T
@@ -63,21 +67,27 @@ func newMesh(t *testing.T, e engine, addr string) *mesh {
 		t.Fatal(err)
 	}
 	cfg := map[string]string{
-		"connector.class": e.class, "database.hostname": host, "database.port": port, "database.user": "root", "database.password": "", "topic.prefix": "capturer",
+		"connector.class": e.class, "database.hostname": host, "database.port": port, "database.user": testUser, "database.password": "x", "topic.prefix": "capturer",
 		"database.server.id": "7001", "schema.history.internal.kafka.topic": "h", "schema.history.internal.kafka.bootstrap.servers": "b:9092",
 	}
 	m := &mesh{t: t, addr: addr, db: "capturer_" + strings.ToLower(strings.ReplaceAll(strings.Split(t.Name(), "/")[0], "Test", "")), store: NewMemoryStore(), assigned: newAssignments(cfg)}
-	m.assigned.set(registry.Source{ID: registry.SourceID(strings.ToLower(addr)), Connector: "c1", Owner: "me", Generation: 1})
-	m.start()
+	m.assigned.set(m.source())
 	if m.conn, err = source.Connect(t.Context(), source.Config{Addr: addr, User: "root"}); err != nil {
 		t.Fatal(err)
 	}
+	m.exec("CREATE USER IF NOT EXISTS "+testUser+"@'%' IDENTIFIED BY 'x'", "GRANT ALL ON *.* TO "+testUser+"@'%'")
 	m.exec("DROP DATABASE IF EXISTS "+m.db, "CREATE DATABASE "+m.db+" CHARACTER SET utf8mb4", "USE "+m.db)
+	m.start()
 	t.Cleanup(func() {
 		m.conn.Exec(context.Background(), "DROP DATABASE IF EXISTS "+m.db)
 		m.conn.Close()
 	})
 	return m
+}
+
+// source is the mesh's source as the registry has it.
+func (m *mesh) source() registry.Source {
+	return registry.Source{ID: registry.SourceID(strings.ToLower(m.addr)), Connector: "c1", Owner: "me", Generation: 1}
 }
 
 // start makes a capturer with what the mesh's store holds, as after a restart.
@@ -275,17 +285,32 @@ func rowsAtLeast(n int) func(*seen) bool { return func(s *seen) bool { return le
 
 // assignments is a registry.
 type assignments struct {
-	ch     chan []registry.Source
 	config map[string]string
+
+	mu       sync.Mutex
+	sources  []registry.Source
+	watchers []chan []registry.Source
 }
 
-func newAssignments(config map[string]string) *assignments {
-	return &assignments{ch: make(chan []registry.Source, 1), config: config}
+func newAssignments(config map[string]string) *assignments { return &assignments{config: config} }
+
+func (a *assignments) set(sources ...registry.Source) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sources = sources
+	for _, w := range a.watchers {
+		w <- sources
+	}
 }
 
-func (a *assignments) set(sources ...registry.Source) { a.ch <- sources }
-
-func (a *assignments) Watch(context.Context) <-chan []registry.Source { return a.ch }
+func (a *assignments) Watch(context.Context) <-chan []registry.Source {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	w := make(chan []registry.Source, 10) // more than a test sets
+	w <- a.sources
+	a.watchers = append(a.watchers, w)
+	return w
+}
 
 func (a *assignments) Owner(_ context.Context, id registry.SourceID) (registry.MemberID, error) {
 	if id == "elsewhere:3306" {

@@ -98,10 +98,10 @@ func (s *dbSource) resolve(ctx context.Context, session Session, start *capturev
 	default:
 		return o, errs.E(errs.Invalid, "open.start says nothing")
 	}
-	if err := s.completeGTIDs(ctx, session, &o.at); err != nil {
+	if err := checkLineage(ctx, session, &o.at); err != nil {
 		return o, err
 	}
-	return o, checkLineage(ctx, session, &o.at)
+	return o, s.completeGTIDs(ctx, session, &o.at)
 }
 
 // countGTIDs makes an empty set known as such: on a server whose log is complete nothing comes before its beginning.

@@ -211,7 +211,7 @@ func (s *suite) latest() {
 
 // resume: a subscription from any token gets exactly the rows that came after it.
 func (s *suite) resume() {
-	r := s.open(fromNow(), 64)
+	r := s.open(fromNow(), 24)
 	var ids []int64
 	for i := range int64(40) {
 		ids = append(ids, i+1)
@@ -221,11 +221,11 @@ func (s *suite) resume() {
 	s.Commit(100)
 	r.until(41)
 	if len(r.tokens) < 5 {
-		s.Fatalf("%d batches of at most 64 bytes for 41 rows", len(r.tokens))
+		s.Fatalf("%d batches of at most 24 bytes for 41 rows", len(r.tokens))
 	}
 	for _, t := range r.tokens {
 		rest := r.ids[t.ids:]
-		again := s.open(&capturev1.Start{At: &capturev1.Start_Token{Token: t.bytes}}, 64)
+		again := s.open(&capturev1.Start{At: &capturev1.Start_Token{Token: t.bytes}}, 24)
 		if diff := cmp.Diff(rest, append([]int64{}, again.until(len(rest)).ids...)); diff != "" {
 			s.Fatalf("from the token after %d rows: %s", t.ids, diff)
 		}
