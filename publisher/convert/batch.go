@@ -73,9 +73,10 @@ func (e *Encoder) groupRows(b *rowv1.Batch, payload []byte, now int64, out *Outp
 				g.plan.table.Table, err)
 		}
 		arena, records := len(out.Arena), len(out.Records)
-		if err := e.row(uint32(i), out); err != nil {
+		e.index = i
+		if err := e.row(out); err != nil {
 			out.Arena, out.Records = out.Arena[:arena], out.Records[:records]
-			failure := e.rowError(i, err)
+			failure := e.rowError(err)
 			if !e.opts.Tolerate {
 				return failure
 			}
@@ -106,8 +107,8 @@ func (e *Encoder) split(payload []byte) ([]byte, error) {
 }
 
 // row converts the row in e.cells.
-func (e *Encoder) row(i uint32, out *Output) error {
-	g := &e.group
+func (e *Encoder) row(out *Output) error {
+	g, i := &e.group, uint32(e.index)
 	r := Record{Topic: g.plan.topic, Key: null, Partition: -1, Context: e.cfg.ExtendedHeaders, ExtraValue: null, Group: int32(g.index), Row: i}
 	number := g.first + i
 	if g.op == row.Read {
@@ -320,9 +321,9 @@ func (e *Encoder) appendKey(r *Record, cells []row.Cell, out *Output) error {
 	return nil
 }
 
-// rowError gives a conversion error its place.
-func (e *Encoder) rowError(i int, err error) *RowError {
-	g := &e.group
+// rowError gives a conversion error of the row in e.cells its place.
+func (e *Encoder) rowError(err error) *RowError {
+	g, i := &e.group, e.index
 	out := &RowError{
 		Database: g.plan.table.Database, Table: g.plan.table.Table, File: g.file, Pos: g.pos, Row: g.first + uint32(i), GTID: string(g.gtid),
 		Group: g.index, Index: i, Err: err,

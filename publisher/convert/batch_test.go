@@ -181,7 +181,7 @@ func TestConvertFailure(t *testing.T) {
 	if err := newEncoder(t, mode("warn")).Batch(batch, &out); err != nil {
 		t.Fatal(err)
 	}
-	if len(out.Records) != 3 || out.Warned != 1 || out.Warnings[0].Column != "at" {
+	if len(out.Records) != 3 || out.Warned != 1 || out.Warnings[0].Column != "at" || out.Warnings[0].Row != 1 {
 		t.Errorf("warn: %d records, %d warnings %v", len(out.Records), out.Warned, out.Warnings)
 	}
 	if got := shapes(t, &out)[1]; !strings.HasSuffix(got, `"at":null}`) {

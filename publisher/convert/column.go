@@ -48,6 +48,7 @@ const (
 	opGeometry
 	opVector
 	opUUID
+	opChanged // by a mapper
 )
 
 // column is one column of a plan: what its cells become, and what describes it in a schema.
@@ -73,6 +74,7 @@ type column struct {
 	standIn bool
 	// nullStays: NULL is printed although the schema has a default.
 	nullStays bool
+	change    *change // what opChanged does
 	// source is the column of the table.
 	source *rowv1.Column
 }
@@ -83,6 +85,7 @@ type columnModes struct {
 	adjust, comments              bool
 	fieldNames                    nameMode
 	mariadb                       bool
+	booleans                      []booleanConverter
 }
 
 func modesOf(cfg *config.Connector) columnModes {
@@ -98,20 +101,25 @@ func keepsComments(cfg *config.Connector) bool {
 	return cfg.IncludeSchemaComments || cfg.Flavor == config.MariaDB
 }
 
-// compileColumn decides what a column becomes (debezium's type mapping).
-func compileColumn(c *rowv1.Column, m *columnModes) (column, error) {
+// compileColumn decides what a column of a table (database.table) becomes: Debezium's type mapping.
+func compileColumn(table string, c *rowv1.Column, m *columnModes) (column, error) {
 	out := column{
 		name:   string(appendEscaped(nil, m.fieldNames.field(c.Name))),
 		source: c, kind: c.Kind, required: !c.Nullable, adjust: m.adjust,
 	}
 	s := &out.schema
 	s.optional = c.Nullable
-	if m.comments && c.Comment != nil {
-		s.doc = *c.Comment
+	if m.comments {
+		s.doc = c.Comment
 	}
 	switch c.Kind {
 	case rowv1.Kind_KIND_INT, rowv1.Kind_KIND_UINT, rowv1.Kind_KIND_BIT, rowv1.Kind_KIND_YEAR:
 		compileInteger(&out, m)
+		for i := range m.booleans {
+			if m.booleans[i].selects(table, c) {
+				out.op, s.typ = opBoolInt, "boolean"
+			}
+		}
 	case rowv1.Kind_KIND_FLOAT32, rowv1.Kind_KIND_FLOAT64, rowv1.Kind_KIND_DECIMAL:
 		compileFraction(&out, m)
 	case rowv1.Kind_KIND_STRING, rowv1.Kind_KIND_JSON, rowv1.Kind_KIND_BYTES, rowv1.Kind_KIND_ENUM, rowv1.Kind_KIND_SET, rowv1.Kind_KIND_UUID:
@@ -268,18 +276,20 @@ func compileText(out *column, m *columnModes) {
 	}
 }
 
+func doc(text string) *string { return &text }
+
 func compileGeometry(out *column) {
 	s := &out.schema
 	s.typ, s.version = "struct", 1
 	if out.source.TypeName == "POINT" {
 		out.op = opPoint
-		s.name, s.doc = "io.debezium.data.geometry.Point", "Geometry (POINT)"
+		s.name, s.doc = "io.debezium.data.geometry.Point", doc("Geometry (POINT)")
 		s.body = `"fields":[{"type":"double","optional":false,"field":"x"},{"type":"double","optional":false,"field":"y"},` +
 			`{"type":"bytes","optional":true,"field":"wkb"},{"type":"int32","optional":true,"field":"srid"}],`
 		return
 	}
 	out.op = opGeometry
-	s.name, s.doc = "io.debezium.data.geometry.Geometry", "Geometry"
+	s.name, s.doc = "io.debezium.data.geometry.Geometry", doc("Geometry")
 	s.optional = true // Debezium's builder says so even for NOT NULL columns
 	s.body = `"fields":[{"type":"bytes","optional":false,"field":"wkb"},{"type":"int32","optional":true,"field":"srid"}],`
 }

@@ -12,12 +12,6 @@ import (
 	"github.com/rowmesh/rowmesh/services/row"
 )
 
-// Versions of Debezium whose events are written; source.version says them.
-const (
-	mysqlVersion   = "3.6.1.Final"
-	mariadbVersion = "3.5.0.Final"
-)
-
 // Options are what an encoder needs beside the connector's config.
 type Options struct {
 	// RunID is the context header of that name: one UUID per start of the connector.
@@ -43,6 +37,7 @@ type Encoder struct {
 
 	messageKeys []messageKey
 	columns     columnFilter
+	mappers     []mapper
 
 	plans   map[uint32]*plan
 	byTable map[tableName][]uint32 // schema ids of each table, oldest first
@@ -60,6 +55,7 @@ type Encoder struct {
 	lastRow uint32
 
 	// Scratch of Batch.
+	index int // of the row in its group
 	cells [2][]row.Cell
 	ends  []int
 	group group
@@ -89,9 +85,8 @@ func New(cfg *config.Connector, opts Options) (*Encoder, error) {
 		cfg: cfg, opts: opts, connector: string(config.MySQL), modes: modesOf(cfg),
 		plans: map[uint32]*plan{}, byTable: map[tableName][]uint32{}, topics: map[string]*Topic{},
 	}
-	version := mysqlVersion
 	if cfg.Flavor == config.MariaDB {
-		e.connector, version = string(config.MariaDB), mariadbVersion
+		e.connector = string(config.MariaDB)
 	}
 	for option, c := range map[string]config.Converter{"key.converter": cfg.KeyConverter, "value.converter": cfg.ValueConverter} {
 		if c.Class != "" && c.Class != "json" {
@@ -106,7 +101,7 @@ func New(cfg *config.Connector, opts Options) (*Encoder, error) {
 	if err := e.compileFilters(); err != nil {
 		return nil, err
 	}
-	e.sourceHead = appendString([]byte(`"source":{"version":`), version)
+	e.sourceHead = appendString([]byte(`"source":{"version":`), config.VersionOf(cfg.Flavor))
 	e.sourceHead = appendString(append(e.sourceHead, `,"connector":`...), e.connector)
 	e.sourceHead = appendString(append(e.sourceHead, `,"name":`...), cfg.TopicPrefix)
 	e.sourceHead = append(e.sourceHead, `,"ts_ms":`...)
@@ -137,7 +132,13 @@ func (e *Encoder) compileFilters() error {
 	if e.columns.include, err = anchoredList("column.include.list", e.cfg.IncludeColumns); err != nil {
 		return err
 	}
-	e.columns.exclude, err = anchoredList("column.exclude.list", e.cfg.ExcludeColumns)
+	if e.columns.exclude, err = anchoredList("column.exclude.list", e.cfg.ExcludeColumns); err != nil {
+		return err
+	}
+	if e.mappers, err = mappers(e.cfg.Raw); err != nil {
+		return err
+	}
+	e.modes.booleans, err = booleanConverters(e.cfg.Raw)
 	return err
 }
 

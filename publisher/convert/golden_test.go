@@ -227,9 +227,11 @@ func goldenConfig(t *testing.T, dir, engine string) *config.Connector {
 	db := strings.ReplaceAll(filepath.Base(dir), "-", "_")
 	cfg := testConfig(db)
 	cfg.Flavor = config.Flavor(engine)
+	cfg.Raw = map[string]string{}
 	lists := func(s string) []string { return strings.Split(strings.ReplaceAll(s, "$DB", db), ",") }
 	for option, v := range c.Config {
 		on := v == "true"
+		cfg.Raw[option] = strings.ReplaceAll(v, "$DB", db)
 		switch option {
 		case "decimal.handling.mode":
 			cfg.DecimalMode = v

@@ -43,7 +43,7 @@ func (e *Encoder) replace(dst []byte, f *field, err error, out *Output) ([]byte,
 	if e.cfg.ConvertFailure != "skip" {
 		out.Warned++
 		if len(out.Warnings) < maxWarnings {
-			out.Warnings = append(out.Warnings, e.rowError(0, columnError{f.source.Name, err}))
+			out.Warnings = append(out.Warnings, e.rowError(columnError{f.source.Name, err}))
 		}
 	}
 	return append(dst, f.null...), nil

@@ -39,6 +39,7 @@ type plan struct {
 type fieldPlace struct {
 	converter   config.Converter
 	header      bool
+	mapped      bool // mappers apply
 	placeholder string
 }
 
@@ -56,7 +57,7 @@ func (e *Encoder) compile(t *rowv1.Table) (*plan, error) {
 			valueColumns = append(valueColumns, i)
 		}
 	}
-	value := fieldPlace{converter: e.cfg.ValueConverter, placeholder: e.cfg.UnavailableValue}
+	value := fieldPlace{converter: e.cfg.ValueConverter, mapped: true, placeholder: e.cfg.UnavailableValue}
 	if p.value, err = e.compileFields(t, valueColumns, value); err != nil {
 		return nil, err
 	}
@@ -104,13 +105,18 @@ func (e *Encoder) keyColumns(t *rowv1.Table, qualified string) ([]int, error) {
 func (e *Encoder) compileFields(t *rowv1.Table, indexes []int, place fieldPlace) ([]field, error) {
 	fields := make([]field, len(indexes))
 	for n, i := range indexes {
-		c, err := compileColumn(t.Columns[i], &e.modes)
+		c, err := compileColumn(t.Database+"."+t.Table, t.Columns[i], &e.modes)
 		if err != nil {
 			return nil, fmt.Errorf("table %s.%s: %w", t.Database, t.Table, err)
 		}
 		f := &fields[n]
 		f.column, f.index = c, i
 		f.place(place)
+		if place.mapped {
+			if m := e.mapperOf(t.Database+"."+t.Table, t.Columns[i]); m != nil {
+				m.apply(f, e.modes.comments)
+			}
+		}
 		open := `"`
 		if n > 0 {
 			open = `,"`

@@ -12,7 +12,7 @@ type schemaNode struct {
 	optional   bool
 	name       string
 	version    int
-	doc        string
+	doc        *string
 	parameters []parameter
 }
 
@@ -38,9 +38,9 @@ func (s *schemaNode) append(dst, def []byte, field string) []byte {
 		dst = append(dst, `,"version":`...)
 		dst = strconv.AppendInt(dst, int64(s.version), 10)
 	}
-	if s.doc != "" {
+	if s.doc != nil {
 		dst = append(dst, `,"doc":`...)
-		dst = appendString(dst, s.doc)
+		dst = appendString(dst, *s.doc)
 	}
 	if len(s.parameters) > 0 {
 		dst = append(dst, `,"parameters":{`...)

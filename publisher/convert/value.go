@@ -65,7 +65,7 @@ func (c *column) appendValue(dst []byte, cell *row.Cell, trim bool) ([]byte, err
 	case opBoolBit:
 		return strconv.AppendBool(dst, cell.Uint()&1 != 0), nil
 	case opBoolInt:
-		return strconv.AppendBool(dst, cell.Int() != 0), nil
+		return strconv.AppendBool(dst, cell.Uint() != 0), nil // zero in both encodings of integers
 	case opBits:
 		var buf [8]byte
 		binary.LittleEndian.PutUint64(buf[:], cell.Uint())
@@ -80,6 +80,8 @@ func (c *column) appendValue(dst []byte, cell *row.Cell, trim bool) ([]byte, err
 		return appendVector(dst, cell.Data), nil
 	case opUUID:
 		return appendUUID(dst, cell.Data), nil
+	case opChanged:
+		return c.appendChanged(dst, cell.Data, cell.Uint())
 	}
 	return dst, fmt.Errorf("operation %d", c.op)
 }
