@@ -229,10 +229,11 @@ func (e *Encoder) update(r Record, number uint32, out *Output) error {
 	return nil
 }
 
-// incomplete reports whether the before image lacks a column of the value.
+// incomplete reports whether the before image lacks a column for which no placeholder can stand.
 func (e *Encoder) incomplete() bool {
 	for i := range e.group.plan.value {
-		if !e.cells[0][e.group.plan.value[i].index].Present {
+		f := &e.group.plan.value[i]
+		if !e.cells[0][f.index].Present && !f.standIn {
 			return true
 		}
 	}

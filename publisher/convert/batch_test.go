@@ -134,6 +134,8 @@ func TestOperations(t *testing.T) {
 			[]string{`p.db.t {"id":1} u null {"id":1,"note":"y","n":null,"at":null}`}},
 		"noblob update": {nil, oneGroup('u', row.PartialAfter, 1, image(false, 1, "x", 5, 0), image(true, nil, nil, 6, nil)),
 			[]string{`p.db.t {"id":1} u {"id":1,"note":"x","n":5,"at":0} {"id":1,"note":"x","n":6,"at":0}`}},
+		"noblob update without the text": {nil, oneGroup('u', row.PartialBefore|row.PartialAfter, 1, image(true, 1, nil, 5, 0), image(true, 1, nil, 6, 0)),
+			[]string{`p.db.t {"id":1} u {"id":1,"note":"__debezium_unavailable_value","n":5,"at":0} {"id":1,"note":"__debezium_unavailable_value","n":6,"at":0}`}},
 		"minimal update of the key": {nil, oneGroup('u', row.PartialBefore|row.PartialAfter, 1, image(true, 1, nil, nil, nil), image(true, 2, nil, nil, nil)),
 			[]string{`p.db.t {"id":1} d {"id":1,"note":"__debezium_unavailable_value","n":null,"at":null} null`, `p.db.t {"id":1} <null>`,
 				`p.db.t {"id":2} c null {"id":2,"note":"__debezium_unavailable_value","n":null,"at":null}`}},

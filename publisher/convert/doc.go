@@ -26,9 +26,10 @@
 // # Partial images
 //
 // Debezium refuses rows of binlog_row_image=MINIMAL and NOBLOB. Here: an absent column of an update's after image has the value of the before image.
-// An update whose before image is incomplete has before null, as Debezium writes it for sources that do not log it. An absent column of an insert
-// has the column's default, which is what the server stored. Elsewhere an absent column is the unavailable.value.placeholder where the type is
-// text or bytes, and null otherwise: null even in required fields, because any number would be a lie.
+// An absent column of an insert has the column's default, which is what the server stored. Elsewhere an absent column is the
+// unavailable.value.placeholder where the type is text, JSON or bytes (NOBLOB lacks no others). Where another type is absent (MINIMAL), an update
+// has before null, as Debezium writes it for sources that do not log it, and the field is null in deletes and key changes: null even in required
+// fields, because any number would be a lie.
 //
 // # What it does not do
 //

@@ -49,26 +49,29 @@ func (e *Encoder) replace(dst []byte, f *field, err error, out *Output) ([]byte,
 	return append(dst, f.null...), nil
 }
 
+// appendField appends the value of a field in an image. absent is what it prints where the image lacks it.
+func (e *Encoder) appendField(dst []byte, f *field, cell *row.Cell, absent []byte, out *Output) ([]byte, error) {
+	switch {
+	case !cell.Present:
+		return append(dst, absent...), nil
+	case cell.Null:
+		return appendNull(dst, f)
+	}
+	return e.appendCell(dst, f, cell, out)
+}
+
 // appendImage appends the struct of one image. inserted says that absent columns have their defaults.
 func (e *Encoder) appendImage(cells []row.Cell, inserted bool, out *Output) error {
 	dst := append(out.Arena, '{')
 	fields := e.group.plan.value
 	for i := range fields {
 		f := &fields[i]
-		dst = append(dst, f.open...)
-		cell := &cells[f.index]
-		var err error
-		switch {
-		case !cell.Present && inserted:
-			dst = append(dst, f.inserted...)
-		case !cell.Present:
-			dst = append(dst, f.absent...)
-		case cell.Null:
-			dst, err = appendNull(dst, f)
-		default:
-			dst, err = e.appendCell(dst, f, cell, out)
+		absent := f.absent
+		if inserted {
+			absent = f.inserted
 		}
-		if err != nil {
+		var err error
+		if dst, err = e.appendField(append(dst, f.open...), f, &cells[f.index], absent, out); err != nil {
 			return err
 		}
 	}
@@ -89,13 +92,7 @@ func (e *Encoder) appendImages(out *Output) error {
 	var err error
 	for i := range fields {
 		f := &fields[i]
-		dst = append(dst, f.open...)
-		if cell := &before[f.index]; cell.Null {
-			dst, err = appendNull(dst, f)
-		} else {
-			dst, err = e.appendCell(dst, f, cell, out)
-		}
-		if err != nil {
+		if dst, err = e.appendField(append(dst, f.open...), f, &before[f.index], f.absent, out); err != nil {
 			return err
 		}
 		ends[i+1] = len(dst)
@@ -108,13 +105,7 @@ func (e *Encoder) appendImages(out *Output) error {
 			dst = append(dst, dst[ends[i]:ends[i+1]]...)
 			continue
 		}
-		dst = append(dst, f.open...)
-		if cell.Null {
-			dst, err = appendNull(dst, f)
-		} else {
-			dst, err = e.appendCell(dst, f, cell, out)
-		}
-		if err != nil {
+		if dst, err = e.appendField(append(dst, f.open...), f, cell, f.absent, out); err != nil {
 			return err
 		}
 	}
