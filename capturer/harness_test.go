@@ -50,7 +50,7 @@ const testUser = "capturer_t"
 
 // mesh is a capturer behind a gRPC server, with one source.
 type mesh struct {
-	t        *testing.T
+	t        testing.TB
 	addr     string
 	db       string
 	client   *capture.Client
@@ -60,7 +60,7 @@ type mesh struct {
 	conn     *source.Conn
 }
 
-func newMesh(t *testing.T, e engine, addr string) *mesh {
+func newMesh(t testing.TB, e engine, addr string) *mesh {
 	t.Helper()
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -323,7 +323,7 @@ func (a *assignments) Config(context.Context, string) (map[string]string, error)
 	return a.config, nil
 }
 
-type testWriter struct{ t *testing.T }
+type testWriter struct{ t testing.TB }
 
 func (w testWriter) Write(p []byte) (int, error) {
 	if testing.Verbose() {
