@@ -33,7 +33,12 @@ func (r *run) define(c *cutSession) error {
 			return err
 		}
 	}
+	var last *capturev1.Ddl
 	for _, d := range c.databases {
+		if err := r.tell(last); err != nil {
+			return err
+		}
+		last = nil
 		if all {
 			if err := r.defineDatabase(d); err != nil {
 				return err
@@ -43,12 +48,16 @@ func (r *run) define(c *cutSession) error {
 			if t.database != d.Name || t.create == "" {
 				continue
 			}
-			if err := r.ddl(d.Name, t.create, created(t)...); err != nil {
+			if err := r.tell(last); err != nil {
 				return err
 			}
+			last = r.message(d.Name, t.create, created(t)...)
 		}
 	}
-	return nil
+	if last != nil && !r.Snapshot.Data {
+		last.Marker = rowv1.Marker_MARKER_LAST // no row comes after it
+	}
+	return r.tell(last)
 }
 
 func (r *run) defineDatabase(d Database) error {
@@ -69,10 +78,22 @@ func created(t *table) []*capturev1.TableChange {
 }
 
 func (r *run) ddl(database, statement string, changes ...*capturev1.TableChange) error {
-	return r.emit(&capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Ddl{Ddl: &capturev1.Ddl{
+	return r.tell(r.message(database, statement, changes...))
+}
+
+func (r *run) message(database, statement string, changes ...*capturev1.TableChange) *capturev1.Ddl {
+	return &capturev1.Ddl{
 		Database: database, Statement: statement, Changes: changes, Snapshot: true, File: r.cut.File, Pos: r.cut.Pos,
 		TimeUs: uint64(time.Now().UnixMicro()), Checkpoint: r.checkpoint(true),
-	}}})
+	}
+}
+
+// tell sends a message; nil is none.
+func (r *run) tell(d *capturev1.Ddl) error {
+	if d == nil {
+		return nil
+	}
+	return r.emit(&capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Ddl{Ddl: d}})
 }
 
 // cloneTable copies a table so that a message can be given away; columns are shared, as nobody writes to them.

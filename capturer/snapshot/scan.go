@@ -39,7 +39,7 @@ func (r *run) readRows(ctx context.Context, c *cutSession) error {
 		return err
 	}
 	for i, t := range r.wanted {
-		s := &scan{run: r, table: t, first: i == 0, last: i == len(r.wanted)-1}
+		s := &scan{run: r, table: t, first: i == 0}
 		if err := s.read(ctx, c.view); err != nil {
 			return err
 		}
@@ -48,7 +48,24 @@ func (r *run) readRows(ctx context.Context, c *cutSession) error {
 			return err
 		}
 	}
-	return nil
+	if r.held != nil {
+		// A group of the table's last row alone: its marker differs from those before it.
+		r.held.GroupMarker[len(r.held.GroupMarker)-1] = byte(rowv1.Marker_MARKER_LAST)
+	}
+	return r.release()
+}
+
+// hold keeps the end of a table back: it is the end of the snapshot if all tables after it are empty.
+func (r *run) hold(b *rowv1.Batch) { r.held = b }
+
+// release sends what is held.
+func (r *run) release() error {
+	b := r.held
+	if b == nil {
+		return nil
+	}
+	r.held = nil
+	return r.emit(&capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Batch{Batch: b}})
 }
 
 func (r *run) progress(t *table, rows uint64, complete bool) error {
@@ -60,10 +77,10 @@ func (r *run) progress(t *table, rows uint64, complete bool) error {
 // scan is the reading of one table.
 type scan struct {
 	*run
-	table       *table
-	first, last bool // among the snapshot's tables, empty ones included
-	shape       *rowv1.Table
-	rows        uint64 // read so far
+	table *table
+	first bool // among the snapshot's tables, empty ones included
+	shape *rowv1.Table
+	rows  uint64 // read so far
 
 	batch *rowv1.Batch
 	// pending says that the last row of the payload is in no group yet: whether it is the table's last is known when the next one comes, or does not.
@@ -181,12 +198,11 @@ func (s *scan) group(p *plan, last bool) {
 	b.GroupMarker = append(b.GroupMarker, byte(m))
 }
 
-// mark places the pending row as Debezium does: the ends of the whole snapshot before the ends of a table, an end before a beginning.
+// mark places the pending row as Debezium does: the beginning of the whole snapshot before the ends of a table, an end before a beginning. Whether a
+// table's end is that of the snapshot is known later: see hold.
 func (s *scan) mark(last bool) rowv1.Marker {
 	first := s.rows == 1
 	switch {
-	case last && s.last:
-		return rowv1.Marker_MARKER_LAST
 	case first && s.first:
 		return rowv1.Marker_MARKER_FIRST
 	case last:
@@ -224,13 +240,17 @@ func (s *scan) flush(p *plan, last bool) error {
 		b.Payload = bytes.Clone(b.Payload) // queues count what is used, not what is reserved
 	}
 	b.TxnFlags, b.Checkpoint = []byte{flags}, s.checkpoint(true)
-	s.begun, s.marker = true, rowv1.Marker_MARKER_UNSPECIFIED
-	if err := s.emit(&capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Batch{Batch: b}}); err != nil {
+	if err := s.release(); err != nil {
 		return err
 	}
+	s.begun, s.marker = true, rowv1.Marker_MARKER_UNSPECIFIED
+	s.hold(b)
 	s.batch = nil
 	if last {
 		return nil
+	}
+	if err := s.release(); err != nil {
+		return err
 	}
 	s.batch = s.newBatch()
 	if time.Since(s.reported) < progressEvery {

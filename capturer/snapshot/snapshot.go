@@ -28,6 +28,8 @@ type run struct {
 	choose *chooser
 	total  uint64 // rows sent
 	done   uint32 // tables read
+	// held is the end of the table read last, until it is known whether rows follow: see hold.
+	held *rowv1.Batch
 	// scanTime is when the last scan began on the server, microseconds; it dates the checkpoint.
 	scanTime uint64
 	// reported is when progress was told last.

@@ -1407,7 +1407,9 @@ type Ddl struct {
 	Truncated []string `protobuf:"bytes,14,rep,name=truncated,proto3" json:"truncated,omitempty"`
 	// Names of all tables that the statement changes, as they are called afterwards, in order, where this message tells only a part of it; empty: those
 	// of changes.
-	Tables        []string `protobuf:"bytes,15,rep,name=tables,proto3" json:"tables,omitempty"`
+	Tables []string `protobuf:"bytes,15,rep,name=tables,proto3" json:"tables,omitempty"`
+	// Snapshot marker, as that of rows; unspecified: MARKER_TRUE in a snapshot, none otherwise.
+	Marker        v1.Marker `protobuf:"varint,16,opt,name=marker,proto3,enum=rowmesh.row.v1.Marker" json:"marker,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1545,6 +1547,13 @@ func (x *Ddl) GetTables() []string {
 		return x.Tables
 	}
 	return nil
+}
+
+func (x *Ddl) GetMarker() v1.Marker {
+	if x != nil {
+		return x.Marker
+	}
+	return v1.Marker(0)
 }
 
 // SnapshotProgress says how far a snapshot is.
@@ -2322,7 +2331,7 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\x0eprevious_table\x18\x04 \x01(\tR\rpreviousTable\x12+\n" +
 	"\x11previous_database\x18\x05 \x01(\tR\x10previousDatabase\x12+\n" +
 	"\x05after\x18\x06 \x01(\v2\x15.rowmesh.row.v1.TableR\x05after\x12\x18\n" +
-	"\apassing\x18\a \x01(\bR\apassing\"\xb8\x03\n" +
+	"\apassing\x18\a \x01(\bR\apassing\"\xe8\x03\n" +
 	"\x03Ddl\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x1a\n" +
@@ -2341,7 +2350,8 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"checkpoint\x18\r \x01(\v2\x1a.rowmesh.row.v1.CheckpointR\n" +
 	"checkpoint\x12\x1c\n" +
 	"\ttruncated\x18\x0e \x03(\tR\ttruncated\x12\x16\n" +
-	"\x06tables\x18\x0f \x03(\tR\x06tables\"\xa4\x02\n" +
+	"\x06tables\x18\x0f \x03(\tR\x06tables\x12.\n" +
+	"\x06marker\x18\x10 \x01(\x0e2\x16.rowmesh.row.v1.MarkerR\x06marker\"\xa4\x02\n" +
 	"\x10SnapshotProgress\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\tR\x05table\x12\x1b\n" +
 	"\trows_done\x18\x02 \x01(\x04R\browsDone\x12%\n" +
@@ -2466,6 +2476,7 @@ var file_rowmesh_capture_v1_capture_service_proto_goTypes = []any{
 	(*v1.Table)(nil),               // 29: rowmesh.row.v1.Table
 	(*v1.Batch)(nil),               // 30: rowmesh.row.v1.Batch
 	(*v1.Checkpoint)(nil),          // 31: rowmesh.row.v1.Checkpoint
+	(v1.Marker)(0),                 // 32: rowmesh.row.v1.Marker
 }
 var file_rowmesh_capture_v1_capture_service_proto_depIdxs = []int32{
 	4,  // 0: rowmesh.capture.v1.SubscribeRequest.open:type_name -> rowmesh.capture.v1.Open
@@ -2495,25 +2506,26 @@ var file_rowmesh_capture_v1_capture_service_proto_depIdxs = []int32{
 	29, // 24: rowmesh.capture.v1.TableChange.after:type_name -> rowmesh.row.v1.Table
 	13, // 25: rowmesh.capture.v1.Ddl.changes:type_name -> rowmesh.capture.v1.TableChange
 	31, // 26: rowmesh.capture.v1.Ddl.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
-	31, // 27: rowmesh.capture.v1.SnapshotProgress.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
-	31, // 28: rowmesh.capture.v1.Progress.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
-	27, // 29: rowmesh.capture.v1.Gap.oldest:type_name -> rowmesh.row.v1.Position
-	27, // 30: rowmesh.capture.v1.TableError.position:type_name -> rowmesh.row.v1.Position
-	5,  // 31: rowmesh.capture.v1.DescribeSourceRequest.tables:type_name -> rowmesh.capture.v1.TableFilter
-	27, // 32: rowmesh.capture.v1.DescribeSourceResponse.position:type_name -> rowmesh.row.v1.Position
-	26, // 33: rowmesh.capture.v1.DescribeSourceResponse.settings:type_name -> rowmesh.capture.v1.DescribeSourceResponse.SettingsEntry
-	22, // 34: rowmesh.capture.v1.DescribeSourceResponse.tables:type_name -> rowmesh.capture.v1.TableInfo
-	23, // 35: rowmesh.capture.v1.DescribeSourceResponse.subscribers:type_name -> rowmesh.capture.v1.Subscriber
-	27, // 36: rowmesh.capture.v1.Subscriber.position:type_name -> rowmesh.row.v1.Position
-	3,  // 37: rowmesh.capture.v1.CaptureService.Subscribe:input_type -> rowmesh.capture.v1.SubscribeRequest
-	20, // 38: rowmesh.capture.v1.CaptureService.DescribeSource:input_type -> rowmesh.capture.v1.DescribeSourceRequest
-	11, // 39: rowmesh.capture.v1.CaptureService.Subscribe:output_type -> rowmesh.capture.v1.SubscribeResponse
-	21, // 40: rowmesh.capture.v1.CaptureService.DescribeSource:output_type -> rowmesh.capture.v1.DescribeSourceResponse
-	39, // [39:41] is the sub-list for method output_type
-	37, // [37:39] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	32, // 27: rowmesh.capture.v1.Ddl.marker:type_name -> rowmesh.row.v1.Marker
+	31, // 28: rowmesh.capture.v1.SnapshotProgress.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
+	31, // 29: rowmesh.capture.v1.Progress.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
+	27, // 30: rowmesh.capture.v1.Gap.oldest:type_name -> rowmesh.row.v1.Position
+	27, // 31: rowmesh.capture.v1.TableError.position:type_name -> rowmesh.row.v1.Position
+	5,  // 32: rowmesh.capture.v1.DescribeSourceRequest.tables:type_name -> rowmesh.capture.v1.TableFilter
+	27, // 33: rowmesh.capture.v1.DescribeSourceResponse.position:type_name -> rowmesh.row.v1.Position
+	26, // 34: rowmesh.capture.v1.DescribeSourceResponse.settings:type_name -> rowmesh.capture.v1.DescribeSourceResponse.SettingsEntry
+	22, // 35: rowmesh.capture.v1.DescribeSourceResponse.tables:type_name -> rowmesh.capture.v1.TableInfo
+	23, // 36: rowmesh.capture.v1.DescribeSourceResponse.subscribers:type_name -> rowmesh.capture.v1.Subscriber
+	27, // 37: rowmesh.capture.v1.Subscriber.position:type_name -> rowmesh.row.v1.Position
+	3,  // 38: rowmesh.capture.v1.CaptureService.Subscribe:input_type -> rowmesh.capture.v1.SubscribeRequest
+	20, // 39: rowmesh.capture.v1.CaptureService.DescribeSource:input_type -> rowmesh.capture.v1.DescribeSourceRequest
+	11, // 40: rowmesh.capture.v1.CaptureService.Subscribe:output_type -> rowmesh.capture.v1.SubscribeResponse
+	21, // 41: rowmesh.capture.v1.CaptureService.DescribeSource:output_type -> rowmesh.capture.v1.DescribeSourceResponse
+	40, // [40:42] is the sub-list for method output_type
+	38, // [38:40] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_rowmesh_capture_v1_capture_service_proto_init() }

@@ -255,7 +255,8 @@ type Column struct {
 	Unsigned bool `protobuf:"varint,18,opt,name=unsigned,proto3" json:"unsigned,omitempty"`
 	// GENERATED ALWAYS AS an expression, virtual or stored.
 	Computed bool `protobuf:"varint,19,opt,name=computed,proto3" json:"computed,omitempty"`
-	// Kept by the server and in no listing of the table: row start and end of a table WITH SYSTEM VERSIONING that does not name them. Rows hold it.
+	// Kept by the server and in no listing of the table: row start and end of a table WITH SYSTEM VERSIONING that does not name them, and the hashes of
+	// unique indexes on long columns (both MariaDB). Rows of the log hold it.
 	Hidden        bool `protobuf:"varint,20,opt,name=hidden,proto3" json:"hidden,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -443,7 +444,9 @@ type Index struct {
 	// Some part is an expression.
 	Functional bool `protobuf:"varint,4,opt,name=functional,proto3" json:"functional,omitempty"`
 	// Some part covers only the beginning of its column.
-	Prefix        bool `protobuf:"varint,5,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	Prefix bool `protobuf:"varint,5,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// Kept as a hash of its columns in a hidden column (MariaDB).
+	Hash          bool `protobuf:"varint,6,opt,name=hash,proto3" json:"hash,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -509,6 +512,13 @@ func (x *Index) GetFunctional() bool {
 func (x *Index) GetPrefix() bool {
 	if x != nil {
 		return x.Prefix
+	}
+	return false
+}
+
+func (x *Index) GetHash() bool {
+	if x != nil {
+		return x.Hash
 	}
 	return false
 }
@@ -1254,7 +1264,7 @@ const file_rowmesh_row_v1_row_proto_rawDesc = "" +
 	"\x06_scaleB\x15\n" +
 	"\x13_default_expressionB\n" +
 	"\n" +
-	"\b_comment\"\x85\x01\n" +
+	"\b_comment\"\x99\x01\n" +
 	"\x05Index\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\acolumns\x18\x02 \x03(\rR\acolumns\x12\x16\n" +
@@ -1262,7 +1272,8 @@ const file_rowmesh_row_v1_row_proto_rawDesc = "" +
 	"\n" +
 	"functional\x18\x04 \x01(\bR\n" +
 	"functional\x12\x16\n" +
-	"\x06prefix\x18\x05 \x01(\bR\x06prefix\"\xae\x02\n" +
+	"\x06prefix\x18\x05 \x01(\bR\x06prefix\x12\x12\n" +
+	"\x04hash\x18\x06 \x01(\bR\x04hash\"\xae\x02\n" +
 	"\x05Table\x12\x1b\n" +
 	"\tschema_id\x18\x01 \x01(\rR\bschemaId\x12\x1a\n" +
 	"\bdatabase\x18\x02 \x01(\tR\bdatabase\x12\x14\n" +
