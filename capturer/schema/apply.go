@@ -27,6 +27,7 @@ type edit struct {
 	defaultDB string
 	tables    map[tableID]*rowv1.Table // nil: gone
 	databases map[string]*database     // nil: gone
+	sequences map[tableID]bool         // false: gone
 	changes   []Change
 	// at is the token index at which the statement begins.
 	at int
@@ -42,7 +43,7 @@ func (c *Catalog) Apply(defaultDB, sql string, o ApplyOptions) ([]Change, error)
 		return nil, nil
 	}
 	e := &edit{parser: newParser(dialect{c.options.Flavor, c.options.Version, o}, sql), catalog: c, defaultDB: defaultDB,
-		tables: map[tableID]*rowv1.Table{}, databases: map[string]*database{}}
+		tables: map[tableID]*rowv1.Table{}, databases: map[string]*database{}, sequences: map[tableID]bool{}}
 	for more := true; more; more = e.nextStatement() {
 		e.at, e.database, e.table = e.pos, defaultDB, ""
 		reason := e.statement()
@@ -88,6 +89,13 @@ func (e *edit) commit() {
 			delete(e.catalog.tables, id)
 		} else {
 			e.catalog.tables[id] = t
+		}
+	}
+	for id, there := range e.sequences {
+		if there {
+			e.catalog.sequences[id] = true
+		} else {
+			delete(e.catalog.sequences, id)
 		}
 	}
 	for name, d := range e.databases {
@@ -155,6 +163,11 @@ func (e *edit) statement() (reason string) {
 			}
 		}
 		e.accept("FOR")
+	}
+	replaces := e.cur().is("CREATE") && e.peek(1).is("OR") && e.peek(3).is("TABLE")
+	if e.Failed && !replaces && !(e.cur().is("DROP") && e.peek(1).is("TABLE")) {
+		e.pass()
+		return ""
 	}
 	switch {
 	case e.accept("CREATE"):

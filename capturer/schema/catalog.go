@@ -32,6 +32,8 @@ type ApplyOptions struct {
 	RealAsFloat bool
 	// ImplicitTimestamp: explicit_defaults_for_timestamp is off, as it was by default before MySQL 8.0 and MariaDB 10.10.
 	ImplicitTimestamp bool
+	// Failed: the event has an error code. The log holds failed statements for what they did before: CREATE OR REPLACE has dropped the old table.
+	Failed bool
 	// Charset and Collation are character_set_server and collation_server of the session, which CREATE DATABASE falls back on; empty for the
 	// server's.
 	Charset, Collation string
@@ -95,6 +97,7 @@ type Catalog struct {
 	server    charset
 	tables    map[tableID]*rowv1.Table
 	databases map[string]database
+	sequences map[tableID]bool
 }
 
 type database struct {
@@ -104,7 +107,8 @@ type database struct {
 
 // NewCatalog returns an empty catalog.
 func NewCatalog(o Options) *Catalog {
-	c := &Catalog{options: o, tables: map[tableID]*rowv1.Table{}, databases: map[string]database{}}
+	c := &Catalog{options: o, tables: map[tableID]*rowv1.Table{}, databases: map[string]database{},
+		sequences: map[tableID]bool{}}
 	c.server = charset{o.ServerCharset, o.ServerCollation}.orElse(serverDefault(o.Flavor, o.Version))
 	return c
 }
@@ -114,7 +118,8 @@ func (c *Catalog) Options() Options { return c.options }
 
 // Clone returns an independent catalog.
 func (c *Catalog) Clone() *Catalog {
-	return &Catalog{options: c.options, server: c.server, tables: maps.Clone(c.tables), databases: maps.Clone(c.databases)}
+	return &Catalog{options: c.options, server: c.server, tables: maps.Clone(c.tables), databases: maps.Clone(c.databases),
+		sequences: maps.Clone(c.sequences)}
 }
 
 // nameKey is a database or table name as the server compares it.
@@ -145,6 +150,12 @@ func (c *Catalog) SetTable(t *rowv1.Table) { c.tables[c.id(t.Database, t.Table)]
 
 // DropTable takes a table out.
 func (c *Catalog) DropTable(database, table string) { delete(c.tables, c.id(database, table)) }
+
+// IsSequence says whether a name is a sequence (MariaDB). Sequences have row events like tables, which are of no interest.
+func (c *Catalog) IsSequence(database, name string) bool { return c.sequences[c.id(database, name)] }
+
+// SetSequence tells that a name is a sequence.
+func (c *Catalog) SetSequence(database, name string) { c.sequences[c.id(database, name)] = true }
 
 // Tables calls f for each table, in no order, until it returns false.
 func (c *Catalog) Tables(f func(*rowv1.Table) bool) {

@@ -85,3 +85,16 @@ func (p *parser) charsetAhead() bool {
 	t, next := p.peek(i), p.peek(i+1)
 	return t.is("CHARSET") || t.is("COLLATE") || (t.is("CHARACTER") || t.is("CHAR")) && next.is("SET")
 }
+
+// characterBytes is how many bytes a character of the set takes at most.
+func characterBytes(name string) int {
+	switch name {
+	case "utf8mb4", "utf16", "utf16le", "utf32", "gb18030":
+		return 4
+	case "utf8mb3", "utf8", "ujis", "eucjpms":
+		return 3
+	case "ucs2", "gbk", "gb2312", "big5", "sjis", "cp932", "euckr":
+		return 2
+	}
+	return 1
+}

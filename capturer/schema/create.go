@@ -12,6 +12,7 @@ type indexDef struct {
 	primary     bool
 	functional  bool
 	prefix      bool
+	hash        bool // USING HASH
 	ifNotExists bool
 }
 
@@ -124,11 +125,18 @@ func (p *parser) index(symbol string) *indexDef {
 	if p.isName() && !p.indexMethod() {
 		ix.name = p.advance().text
 	}
-	if p.indexMethod() {
-		p.pos += 2
-	}
+	p.indexUsing(ix)
 	p.indexParts(ix)
+	p.indexUsing(ix)
 	return ix
+}
+
+// indexUsing takes USING method.
+func (p *parser) indexUsing(ix *indexDef) {
+	if p.indexMethod() {
+		p.advance()
+		ix.hash = p.advance().is("HASH")
+	}
 }
 
 // indexMethod says whether USING or TYPE with a method comes next, and not an index of that name.

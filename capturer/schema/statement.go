@@ -8,6 +8,9 @@ func (e *edit) create() string {
 		e.pass()
 	case e.accept("TABLE"):
 		return e.createTableStatement(replace)
+	case e.accept("SEQUENCE"):
+		e.ifNotExists()
+		e.sequences[e.catalog.id(e.target())] = true
 	case e.accept("DATABASE"), e.accept("SCHEMA"):
 		e.createDatabase(replace)
 	default:
@@ -39,17 +42,23 @@ func (e *edit) createTableStatement(replace bool) string {
 		return ""
 	}
 	id := e.catalog.id(database, name)
+	if e.Failed {
+		if replace && e.lookup(id) != nil {
+			e.dropTable(database, name, "")
+		}
+		return ""
+	}
 	if ifNotExists && !replace && e.lookup(id) != nil {
 		return ""
 	}
-	t := &table{database: database, name: name}
+	t := &table{flavor: e.flavor, database: database, name: name}
 	switch {
 	case def.likeTable != "":
 		model := e.lookup(e.catalog.id(def.likeDB, def.likeTable))
 		if model == nil {
 			return "the table that it is like is not known"
 		}
-		t = open(model)
+		t = open(model, e.flavor)
 		t.database, t.name = database, name
 	case def.query:
 		return "the statement does not say the columns of its query"
@@ -126,7 +135,7 @@ func (e *edit) alterTableStatement() string {
 		}
 		return "the table is not known"
 	}
-	t := open(v)
+	t := open(v, e.flavor)
 	if err := def.apply(t, e.parser, e.base(db)); err != nil {
 		return err.Error()
 	}
@@ -143,7 +152,7 @@ func (e *edit) alterTableStatement() string {
 	ch.After = t.seal()
 	e.put(ch)
 	if def.partitionToTable != "" {
-		part := open(v)
+		part := open(v, e.flavor)
 		part.database, part.name = e.catalog.storedName(def.partitionToDB), e.catalog.storedName(def.partitionToTable)
 		e.put(Change{Type: CreateTable, Database: part.database, Table: part.name, After: part.seal()})
 	}
@@ -158,6 +167,8 @@ func (e *edit) drop() string {
 	switch {
 	case e.accept("TABLE"), e.accept("TABLES"):
 		e.dropTableStatement()
+	case e.accept("SEQUENCE"):
+		e.dropSequences()
 	case e.accept("DATABASE"), e.accept("SCHEMA"):
 		e.ifExists()
 		name := e.catalog.storedName(e.name())
@@ -197,6 +208,17 @@ func (e *edit) dropTableStatement() {
 	}
 	for _, n := range names {
 		e.dropTable(n.database, n.table, head+"`"+n.database+"`.`"+n.table+"`"+tail)
+	}
+}
+
+// dropSequences takes the list of DROP SEQUENCE.
+func (e *edit) dropSequences() {
+	e.ifExists()
+	for !e.atEnd() {
+		e.sequences[e.catalog.id(e.target())] = false
+		if !e.accept(",") {
+			break
+		}
 	}
 }
 
@@ -240,7 +262,7 @@ func (e *edit) rename() {
 		v := e.lookup(e.catalog.id(oldDB, oldTable))
 		e.remove(oldDB, oldTable)
 		if v != nil {
-			t := open(v)
+			t := open(v, e.flavor)
 			t.database, t.name = db, table
 			ch.After = t.seal()
 		} else {
@@ -260,13 +282,11 @@ func (e *edit) createIndex(unique bool) string {
 	if !e.cur().is("ON") {
 		ix.name = e.name()
 	}
-	if e.indexMethod() {
-		e.pos += 2
-	}
+	e.indexUsing(ix)
 	e.expect("ON")
 	database, name := e.target()
 	e.indexParts(ix)
-	e.pos = max(e.pos, e.limit)
+	e.indexUsing(ix)
 	return e.changeIndexes(database, name, &alterDef{addIndexes: []*indexDef{ix}})
 }
 
@@ -285,7 +305,7 @@ func (e *edit) changeIndexes(database, name string, def *alterDef) string {
 	if e.failed || v == nil {
 		return ""
 	}
-	t := open(v)
+	t := open(v, e.flavor)
 	if err := def.apply(t, e.parser, e.base(database)); err != nil {
 		return err.Error()
 	}

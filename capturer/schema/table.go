@@ -8,6 +8,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+
+	"github.com/rowmesh/rowmesh/services/config"
 )
 
 // table is a table while it is changed. A stored version (rowv1.Table) is never changed: it is opened, the copy is changed and sealed.
@@ -18,6 +20,8 @@ type table struct {
 	columns        []*rowv1.Column
 	indexes        []index
 	key            []string
+	// flavor decides how long unique indexes are kept.
+	flavor config.Flavor
 }
 
 // index is an index with the names of its columns.
@@ -27,6 +31,7 @@ type index struct {
 	name                       string
 	columns                    []string
 	unique, functional, prefix bool
+	hash                       bool
 }
 
 const primaryName = "PRIMARY"
@@ -34,8 +39,8 @@ const primaryName = "PRIMARY"
 func (ix *index) primary() bool { return ix.name == primaryName }
 
 // open makes a changeable copy of a stored version.
-func open(v *rowv1.Table) *table {
-	t := &table{database: v.Database, name: v.Table, charset: charset{v.Charset, v.Collation}, comment: v.Comment}
+func open(v *rowv1.Table, flavor config.Flavor) *table {
+	t := &table{flavor: flavor, database: v.Database, name: v.Table, charset: charset{v.Charset, v.Collation}, comment: v.Comment}
 	for _, c := range v.Columns {
 		t.columns = append(t.columns, proto.CloneOf(c))
 	}
@@ -49,7 +54,8 @@ func open(v *rowv1.Table) *table {
 		return out
 	}
 	for _, ix := range v.Indexes {
-		t.indexes = append(t.indexes, index{name: ix.Name, columns: names(ix.Columns), unique: ix.Unique, functional: ix.Functional, prefix: ix.Prefix})
+		t.indexes = append(t.indexes, index{name: ix.Name, columns: names(ix.Columns), unique: ix.Unique, functional: ix.Functional, prefix: ix.Prefix,
+			hash: ix.Hash})
 	}
 	t.key = names(v.Key)
 	return t
@@ -69,7 +75,8 @@ func (t *table) seal() *rowv1.Table {
 		c.Position = uint32(i + 1)
 	}
 	for _, ix := range t.indexes {
-		v.Indexes = append(v.Indexes, &rowv1.Index{Name: ix.name, Columns: at(ix.columns), Unique: ix.unique, Functional: ix.functional, Prefix: ix.prefix})
+		v.Indexes = append(v.Indexes, &rowv1.Index{Name: ix.name, Columns: at(ix.columns), Unique: ix.unique, Functional: ix.functional, Prefix: ix.prefix,
+			Hash: ix.hash})
 	}
 	v.Key = at(t.key)
 	return v
@@ -102,6 +109,7 @@ func (t *table) addIndex(def *indexDef) {
 		}
 		ix.columns = append(ix.columns, c.Name)
 	}
+	ix.hash = t.flavor == config.MariaDB && ix.unique && !def.primary && !ix.functional && (def.hash || !ix.prefix && t.long(ix.columns))
 	switch {
 	case def.primary:
 		ix.name = primaryName
@@ -133,22 +141,62 @@ func (t *table) freeIndexName(columns []string) string {
 	}
 }
 
-// addSystemPeriod adds the columns of WITH SYSTEM VERSIONING that the statement does not name, unless the table has them.
-func (t *table) addSystemPeriod() {
-	for _, c := range t.columns {
-		if c.Hidden {
-			return
+// maxKeyBytes is the longest key of InnoDB with pages of 16 KiB. MariaDB keeps a longer unique index as a hash.
+const maxKeyBytes = 3072
+
+// long says whether an index on whole columns is longer than a key can be.
+func (t *table) long(names []string) bool {
+	bytes := 0
+	for _, n := range names {
+		switch c := t.column(n); {
+		case strings.HasSuffix(c.TypeName, "TEXT"), strings.HasSuffix(c.TypeName, "BLOB"), strings.HasPrefix(c.TypeName, "LONG"),
+			c.TypeName == "JSON", c.Kind == rowv1.Kind_KIND_GEOMETRY:
+			return true
+		case c.Kind == rowv1.Kind_KIND_STRING:
+			bytes += int(min(c.GetLength(), maxKeyBytes)) * characterBytes(c.Charset)
+		case c.Kind == rowv1.Kind_KIND_BYTES:
+			bytes += int(min(c.GetLength(), maxKeyBytes))
 		}
 	}
+	return bytes > maxKeyBytes
+}
+
+// hiddenColumn makes a column that the server keeps for itself.
+func hiddenColumn(name, typeName string, kind rowv1.Kind) *rowv1.Column {
+	return &rowv1.Column{Name: name, Kind: kind, TypeName: typeName, TypeExpression: typeName, Computed: true, Invisible: true, Hidden: true}
+}
+
+func isPeriod(c *rowv1.Column) bool { return c.Hidden && c.Kind == rowv1.Kind_KIND_TIMESTAMP }
+
+func isHash(c *rowv1.Column) bool { return c.Hidden && c.Kind == rowv1.Kind_KIND_UINT }
+
+// addSystemPeriod adds the columns of WITH SYSTEM VERSIONING that the statement does not name, unless the table has them.
+func (t *table) addSystemPeriod() {
+	if slices.ContainsFunc(t.columns, isPeriod) {
+		return
+	}
 	for _, name := range []string{"row_start", "row_end"} {
-		t.columns = append(t.columns, &rowv1.Column{Name: name, Kind: rowv1.Kind_KIND_TIMESTAMP, TypeName: "TIMESTAMP", TypeExpression: "TIMESTAMP",
-			Length: ptr(uint32(6)), Computed: true, Invisible: true, Hidden: true})
+		c := hiddenColumn(name, "TIMESTAMP", rowv1.Kind_KIND_TIMESTAMP)
+		c.Length = ptr(uint32(6))
+		t.columns = append(t.columns, c)
 	}
 }
 
 // dropSystemPeriod takes them away again.
-func (t *table) dropSystemPeriod() {
-	t.columns = slices.DeleteFunc(t.columns, func(c *rowv1.Column) bool { return c.Hidden })
+func (t *table) dropSystemPeriod() { t.columns = slices.DeleteFunc(t.columns, isPeriod) }
+
+// placeHashes gives each index that is kept as a hash its column, behind all others.
+func (t *table) placeHashes() {
+	t.columns = slices.DeleteFunc(t.columns, isHash)
+	n := 0
+	for _, ix := range t.indexes {
+		if ix.hash {
+			n++
+			c := hiddenColumn(fmt.Sprintf("DB_ROW_HASH_%d", n), "BIGINT UNSIGNED", rowv1.Kind_KIND_UINT)
+			c.Unsigned, c.Nullable = true, true
+			t.columns = append(t.columns, c)
+		}
+	}
 }
 
 // finish computes what follows from columns and indexes: the columns of the primary key are NOT NULL, and the key is chosen.
@@ -158,6 +206,7 @@ func (t *table) dropSystemPeriod() {
 // indexes that the statement added (from added on), the first unique one without NULLs. The server puts those on whole columns before those on
 // prefixes. A table that loses its primary key has none, whatever other unique indexes it has.
 func (t *table) finish(before []string, added int) {
+	t.placeHashes()
 	t.key = nil
 	if i := t.index(primaryName); i >= 0 {
 		for _, n := range t.indexes[i].columns {
