@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"strings"
 	"testing"
 
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
@@ -78,3 +79,21 @@ func BenchmarkUpdate(b *testing.B)                 { benchmarkUpdate(b, false, 1
 func BenchmarkUpdateSchemas(b *testing.B)          { benchmarkUpdate(b, true, 100) }
 func BenchmarkUpdateSingleRow(b *testing.B)        { benchmarkUpdate(b, false, 1) }
 func BenchmarkUpdateSingleRowSchemas(b *testing.B) { benchmarkUpdate(b, true, 1) }
+
+func BenchmarkString(b *testing.B) {
+	for name, text := range map[string]string{
+		"ascii":    strings.Repeat("the quick brown fox jumps over the lazy dog ", 25),
+		"cyrillic": strings.Repeat("съешь ещё этих мягких французских булок ", 15),
+		"escapes":  strings.Repeat("{\"a\":\"b\\c\"}\n", 90),
+	} {
+		b.Run(name, func(b *testing.B) {
+			var dst []byte
+			in := []byte(text)
+			b.SetBytes(int64(len(in)))
+			b.ReportAllocs()
+			for b.Loop() {
+				dst = appendString(dst[:0], in)
+			}
+		})
+	}
+}

@@ -104,7 +104,7 @@ func keepsComments(cfg *config.Connector) bool {
 // compileColumn decides what a column of a table (database.table) becomes: Debezium's type mapping.
 func compileColumn(table string, c *rowv1.Column, m *columnModes) (column, error) {
 	out := column{
-		name:   string(appendEscaped(nil, m.fieldNames.field(c.Name))),
+		name:   string(appendEscaped(nil, []byte(m.fieldNames.field(c.Name)))),
 		source: c, kind: c.Kind, required: !c.Nullable, adjust: m.adjust,
 	}
 	s := &out.schema
@@ -258,7 +258,7 @@ func compileText(out *column, m *columnModes) {
 		escape := strings.NewReplacer(`\`, `\\`, `,`, `\,`)
 		allowed := make([]string, len(c.Members))
 		for i, member := range c.Members {
-			out.members = append(out.members, appendEscaped(nil, member))
+			out.members = append(out.members, appendEscaped(nil, []byte(member)))
 			allowed[i] = escape.Replace(member)
 		}
 		s.parameters = []parameter{{"allowed", strings.Join(allowed, ",")}}

@@ -34,7 +34,7 @@ func (e *Encoder) replace(dst []byte, f *field, err error, out *Output) ([]byte,
 		return appendNull(dst, f)
 	}
 	if e.cfg.ConvertFailure == "fail" {
-		return dst, columnError{f.source.Name, fmt.Errorf("%w (event.converting.failure.handling.mode=fail)", err)}
+		return dst, columnError{f.source.Name, fmt.Errorf("%w; event.converting.failure.handling.mode=warn would send null in its place", err)}
 	}
 	if !f.schema.optional && f.def == nil {
 		return dst, columnError{f.source.Name, fmt.Errorf("%w, and the column is NOT NULL, so that null cannot stand in its place; "+

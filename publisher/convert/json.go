@@ -14,75 +14,86 @@ const hexUpper = "0123456789ABCDEF"
 // raw UTF-8, but characters beyond U+FFFF are two escaped surrogates. Bytes that are not UTF-8 become U+FFFD, as Java's decoder makes them.
 func appendString[T []byte | string](dst []byte, s T) []byte {
 	dst = append(dst, '"')
-	dst = appendEscaped(dst, s)
+	dst = appendEscaped(dst, []byte(s))
 	return append(dst, '"')
 }
 
+// closeSpecials is how many plain bytes end the search byte by byte for the next special one: where they come that often, looking at eight bytes at
+// once does not pay.
+const closeSpecials = 8
+
 // appendEscaped is appendString without the quotes.
-func appendEscaped[T []byte | string](dst []byte, s T) []byte {
-	start := 0
+func appendEscaped(dst, s []byte) []byte {
+	start := 0 // of what is to be copied as it is
 	for i := 0; i < len(s); {
 		i += plainPrefix(s[i:])
-		if i >= len(s) {
-			break
-		}
-		c := s[i]
-		if c < utf8.RuneSelf {
+		for plain := 0; i < len(s) && plain < closeSpecials; {
+			c := s[i]
+			if c < utf8.RuneSelf {
+				if c >= 0x20 && c != '"' && c != '\\' {
+					i++
+					plain++
+					continue
+				}
+				dst = append(dst, s[start:i]...)
+				dst = appendEscape(dst, c)
+				i++
+				start, plain = i, 0
+				continue
+			}
+			plain = 0
+			if size := rawSize(s[i:]); size > 0 {
+				i += size
+				continue
+			}
 			dst = append(dst, s[start:i]...)
-			dst = appendEscape(dst, c)
-			i++
+			r, size := utf8.DecodeRune(s[i:])
+			if r > 0xFFFF {
+				dst = appendSurrogates(dst, r)
+			} else {
+				dst = append(dst, "\uFFFD"...)
+			}
+			i += size
 			start = i
-			continue
 		}
-		r, size := decodeRune(s[i:])
-		switch {
-		case r == utf8.RuneError && size == 1:
-			dst = append(dst, s[start:i]...)
-			dst = append(dst, "\uFFFD"...)
-			start = i + 1
-		case r > 0xFFFF:
-			dst = append(dst, s[start:i]...)
-			dst = appendSurrogates(dst, r)
-			start = i + size
-		}
-		i += size
 	}
 	return append(dst, s[start:]...)
 }
 
-func decodeRune[T []byte | string](s T) (rune, int) {
-	return utf8.DecodeRuneInString(string(s[:min(len(s), utf8.UTFMax)]))
+// rawSize returns the length of the character at the start of s if it has two or three bytes and so is copied as it is; else 0.
+func rawSize(s []byte) int {
+	c := s[0]
+	switch {
+	case c < 0xC2 || len(s) < 2 || s[1]&0xC0 != 0x80:
+		return 0
+	case c < 0xE0:
+		return 2
+	case c > 0xEF || len(s) < 3 || s[2]&0xC0 != 0x80:
+		return 0
+	case c == 0xE0 && s[1] < 0xA0, c == 0xED && s[1] >= 0xA0: // overlong forms and surrogates
+		return 0
+	}
+	return 3
 }
 
 // plainPrefix returns how many bytes at the start of s are ASCII and need no escape. It looks at eight at a time: a byte below 0x20 borrows into
 // its high bit when 0x20 is subtracted, and a byte equal to the quote or the backslash is zero after xor, which borrows when 1 is subtracted. A
 // borrow may run on into the next byte, so only the lowest flagged byte is exact, and that is the one that counts.
-func plainPrefix[T []byte | string](s T) int {
+func plainPrefix(s []byte) int {
 	const (
 		ones = 0x0101010101010101
 		high = 0x8080808080808080
 	)
 	i := 0
 	for ; i+8 <= len(s); i += 8 {
-		w := load64(s, i)
+		w := binary.LittleEndian.Uint64(s[i:])
 		q := w ^ ones*'"'
 		b := w ^ ones*'\\'
 		if m := (w | (w - ones*0x20) | (q - ones) | (b - ones)) & high; m != 0 {
 			return i + bits.TrailingZeros64(m)/8
 		}
 	}
-	for ; i < len(s); i++ {
-		if c := s[i]; c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\' {
-			return i
-		}
-	}
 	return i
-}
-
-func load64[T []byte | string](s T, i int) uint64 {
-	_ = s[i+7]
-	return uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
-		uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
 }
 
 func appendEscape(dst []byte, c byte) []byte {
