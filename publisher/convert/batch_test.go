@@ -295,6 +295,9 @@ func TestBadTables(t *testing.T) {
 	if err := enc.AddTable(table); errs.KindOf(err) != errs.Invalid || !strings.Contains(err.Error(), "note") {
 		t.Errorf("unknown kind: %v", err)
 	}
+	if err := enc.AddTable(&rowv1.Table{SchemaId: 9, Database: "db", Table: "empty"}); errs.KindOf(err) != errs.Invalid {
+		t.Errorf("no columns: %v", err)
+	}
 	table = smallTable()
 	table.Key = []uint32{4}
 	if err := enc.AddTable(table); errs.KindOf(err) != errs.Invalid {

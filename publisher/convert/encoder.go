@@ -243,15 +243,6 @@ func (e *Encoder) forget(id uint32) {
 	e.byTable[name] = kept
 }
 
-// latest returns the newest plan of a table.
-func (e *Encoder) latest(database, table string) *plan {
-	ids := e.byTable[tableName{database, table}]
-	if len(ids) == 0 {
-		return nil
-	}
-	return e.plans[ids[len(ids)-1]]
-}
-
 // topic returns the topic of a name.
 func (e *Encoder) topic(name string, kind TopicKind) *Topic {
 	name = sanitizeTopic(name, e.cfg.TopicStrategy == unicodeStrategy)

@@ -45,6 +45,9 @@ type fieldPlace struct {
 
 // compile makes the plan of a table version.
 func (e *Encoder) compile(t *rowv1.Table) (*plan, error) {
+	if len(t.Columns) == 0 { // images of it would be empty, and any number of rows fit into nothing
+		return nil, fmt.Errorf("table %s.%s has no columns", t.Database, t.Table)
+	}
 	p := &plan{table: t, layout: row.NewLayout(t.Columns), topic: e.dataTopic(t.Database, t.Table)}
 	qualified := t.Database + "." + t.Table
 	keyColumns, err := e.keyColumns(t, qualified)
