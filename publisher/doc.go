@@ -15,7 +15,7 @@
 // What stops: a lane whose error a new start may heal is RESTARTING, with back-off; any other is FAILED, and with rowmesh.restart it too starts again, slowly.
 // Other lanes go on. A lost etcd stops nothing that runs; it is needed to start a lane (Confirm). A lost broker blocks a lane in bounded memory.
 //
-// Memory, per lane: 4 MiB of credit in received batches, an arena of one encoded batch, and the producer's queue (kafka.Config.QueueBytes, here 32 MiB).
+// Memory, per lane: 4 MiB of credit in received batches, an arena of one encoded batch, and the producer's queue (Config.QueueBytes, 8 MiB).
 //
 // What is not delivered: with errors.tolerance=none nothing is skipped, the lane stops with table, key, position and size. With errors.tolerance=all a record
 // that is too large or cannot be converted goes to errors.deadletterqueue.topic.name, or is logged and counted by name where there is none.

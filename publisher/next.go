@@ -16,6 +16,10 @@ import (
 // next takes one message of the stream, or waits until the machine must be asked again.
 func (t *task) next() {
 	t.report(registry.LaneRunning, nil, time.Time{})
+	if err := t.heartbeat(); err != nil {
+		t.broke(err)
+		return
+	}
 	var timer <-chan time.Time
 	if at, ok := t.machine.WakeAt(); ok && !t.stream.ready() {
 		tm := time.NewTimer(at - t.clock())
@@ -83,6 +87,9 @@ func (t *task) handle(m *capturev1.SubscribeResponse) error {
 	return nil
 }
 
+// maxArena is what a lane keeps between batches: the usual batch of 256 KiB becomes about 1 MB of records, and a single huge row should not stay for ever.
+const maxArena = 8 << 20
+
 func (t *task) batch(b *rowv1.Batch) error {
 	taken := lane.Taken{Seq: b.Seq, Rows: true, End: b.Checkpoint.GetTransactionEnd() || b.Snapshot}
 	if t.start.skip != nil {
@@ -99,6 +106,9 @@ func (t *task) batch(b *rowv1.Batch) error {
 		return err
 	}
 	taken.Bytes = n
+	if cap(t.encoded.Arena) > maxArena {
+		t.encoded.Arena = nil
+	}
 	var rows uint64
 	for _, g := range b.GroupRows {
 		rows += uint64(g)
@@ -164,6 +174,20 @@ func (t *task) moved(c *rowv1.Checkpoint, taken lane.Taken) error {
 	}
 	t.machine.Took(t.clock(), taken)
 	return nil
+}
+
+// heartbeat produces a heartbeat record if heartbeat.interval.ms is over. Debezium sends them as events come; so does this, and progress messages come every few
+// seconds at least.
+func (t *task) heartbeat() error {
+	every := t.cfg.HeartbeatInterval
+	if every <= 0 || t.id.Task != 0 || time.Since(t.beat) < every {
+		return nil
+	}
+	t.beat = time.Now()
+	t.encoded.Reset()
+	t.encoder.Heartbeat(&t.encoded)
+	_, err := t.out.send(t.work, &t.encoded, nil)
+	return err
 }
 
 // gap: the log does not reach back to our place.

@@ -59,6 +59,7 @@ type task struct {
 	// tried is the generation for which transactions were tried.
 	tried uint64
 	begun bool
+	beat  time.Time // of the last heartbeat
 	// again: the next start makes a snapshot, whatever the checkpoint says, because the log no longer reaches back to it.
 	again bool
 	// snapshotted is the generation whose start has made the snapshot that snapshot.mode=always asks for.
