@@ -32,7 +32,10 @@ func (def *alterDef) apply(t *table, p *parser, base charset) error {
 	if def.convert != nil {
 		t.convert(columns)
 	}
-	added := def.applyIndexes(t, renamed)
+	added, err := def.applyIndexes(t, renamed)
+	if err != nil {
+		return err
+	}
 	if def.dropVersioning {
 		t.dropSystemPeriod()
 	}
@@ -47,6 +50,9 @@ func (def *alterDef) apply(t *table, p *parser, base charset) error {
 	}
 	if hadPrimary || len(keyNow) < len(key) {
 		keyNow = nil
+	}
+	if err := t.check(); err != nil {
+		return err
 	}
 	t.finish(keyNow, added)
 	return nil
@@ -196,7 +202,7 @@ func (def *alterDef) applyDefaults(t *table, p *parser, names map[string]string,
 }
 
 // applyIndexes changes the indexes; names maps columns of before to those of now. It returns where the added ones begin.
-func (def *alterDef) applyIndexes(t *table, names map[string]string) (added int) {
+func (def *alterDef) applyIndexes(t *table, names map[string]string) (added int, err error) {
 	if def.dropPrimary {
 		def.dropIndexes = append(def.dropIndexes, drop{name: primaryName})
 	}
@@ -231,13 +237,17 @@ func (def *alterDef) applyIndexes(t *table, names map[string]string) (added int)
 			continue
 		}
 		for _, ix := range c.def.keys() {
-			t.addIndex(ix)
+			if err := t.addIndex(ix); err != nil {
+				return 0, err
+			}
 		}
 	}
 	for _, ix := range def.addIndexes {
-		t.addIndex(ix)
+		if err := t.addIndex(ix); err != nil {
+			return 0, err
+		}
 	}
-	return added
+	return added, nil
 }
 
 // fold is how names of columns and indexes are compared.

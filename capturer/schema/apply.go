@@ -145,10 +145,13 @@ func (e *edit) remove(database, table string) {
 	}
 }
 
-// target takes the name of the table that the statement is about.
+// target takes the name of the table that the statement is about; one that is known is named as it was created.
 func (e *edit) target() (database, table string) {
 	database, table = e.tableName(e.defaultDB)
 	database, table = e.catalog.storedName(database), e.catalog.storedName(table)
+	if v := e.lookup(e.catalog.id(database, table)); v != nil {
+		database, table = v.Database, v.Table
+	}
 	e.database, e.table = database, table
 	return database, table
 }

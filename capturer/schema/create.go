@@ -68,7 +68,7 @@ func (p *parser) createElement(def *createDef) {
 		p.skipToComma()
 		return
 	}
-	d := p.columnDefinition(p.name())
+	d := p.columnDefinition(p.columnName())
 	def.columns = append(def.columns, d)
 	def.indexes = append(def.indexes, d.keys()...)
 }
@@ -217,8 +217,8 @@ func (p *parser) tableOption(o *tableOptions) bool {
 	return true
 }
 
-// build makes the table that a definition describes.
-func (def *createDef) build(t *table, base charset, opts ApplyOptions) {
+// build makes the table that a definition describes. It fails where no server would have made it.
+func (def *createDef) build(t *table, base charset, opts ApplyOptions) error {
 	t.charset = def.options.charset.orElse(base)
 	t.comment = def.options.comment
 	first := true
@@ -230,10 +230,16 @@ func (def *createDef) build(t *table, base charset, opts ApplyOptions) {
 	if def.systemPeriod() {
 		t.addSystemPeriod()
 	}
+	if err := t.check(); err != nil {
+		return err
+	}
 	for _, ix := range def.indexes {
-		t.addIndex(ix)
+		if err := t.addIndex(ix); err != nil {
+			return err
+		}
 	}
 	t.finish(nil, 0)
+	return nil
 }
 
 // systemPeriod says whether the rows hold a row start and end that no column names: the table, or a column of it, is WITH SYSTEM VERSIONING.

@@ -37,15 +37,15 @@ func (e *edit) create() string {
 func (e *edit) createTableStatement(replace bool) string {
 	ifNotExists := e.ifNotExists()
 	database, name := e.target()
-	def := e.createTable(e.defaultDB)
-	if e.failed {
-		return ""
-	}
 	id := e.catalog.id(database, name)
-	if e.Failed {
-		if replace && e.lookup(id) != nil {
+	if e.Failed && !e.failed {
+		if e.lookup(id) != nil {
 			e.dropTable(database, name, "")
 		}
+		return ""
+	}
+	def := e.createTable(e.defaultDB)
+	if e.failed {
 		return ""
 	}
 	if ifNotExists && !replace && e.lookup(id) != nil {
@@ -66,7 +66,9 @@ func (e *edit) createTableStatement(replace bool) string {
 		e.fail()
 		return "no columns"
 	default:
-		def.build(t, e.base(database), e.ApplyOptions)
+		if err := def.build(t, e.base(database), e.ApplyOptions); err != nil {
+			return err.Error()
+		}
 	}
 	e.put(Change{Type: CreateTable, Database: database, Table: name, After: t.seal()})
 	return ""

@@ -98,14 +98,13 @@ func (t *table) index(name string) int {
 	return slices.IndexFunc(t.indexes, func(ix index) bool { return strings.EqualFold(ix.name, name) })
 }
 
-// addIndex adds an index. Names that no column has make it functional: then it is kept for its name only.
-func (t *table) addIndex(def *indexDef) {
+// addIndex adds an index. It fails on a column that the table does not have.
+func (t *table) addIndex(def *indexDef) error {
 	ix := index{name: def.name, unique: def.unique, functional: def.functional, prefix: def.prefix}
 	for _, n := range def.columns {
 		c := t.column(n)
 		if c == nil {
-			ix.functional, ix.columns = true, nil
-			break
+			return missing("column", n)
 		}
 		ix.columns = append(ix.columns, c.Name)
 	}
@@ -119,9 +118,10 @@ func (t *table) addIndex(def *indexDef) {
 	case ix.name == "":
 		ix.name = t.freeIndexName(ix.columns)
 	case def.ifNotExists && t.index(ix.name) >= 0:
-		return
+		return nil
 	}
 	t.indexes = append(t.indexes, ix)
+	return nil
 }
 
 // freeIndexName makes the name that the server makes: that of the first column, with a number from 2 where it is taken.
@@ -233,6 +233,18 @@ func (t *table) finish(before []string, added int) {
 			t.key = slices.Clone(ix.columns)
 		}
 	}
+}
+
+// check fails on two columns of one name: the server would have refused, so the table is not what we take it for.
+func (t *table) check() error {
+	seen := make(map[string]bool, len(t.columns))
+	for _, c := range t.columns {
+		if seen[fold(c.Name)] {
+			return fmt.Errorf("column %q would be there twice", c.Name)
+		}
+		seen[fold(c.Name)] = true
+	}
+	return nil
 }
 
 // allNotNull says that all names are columns that hold no NULL.
