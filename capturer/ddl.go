@@ -149,7 +149,9 @@ func (r *reader) tellDDL(f *feed, ev *binlog.Event, changes []schema.Change) {
 			r.truncate(f, ev, c)
 		}
 		if f.concerns(c) {
-			mine = append(mine, r.ddl(ev, c))
+			d := r.ddl(ev, c)
+			d.Tables = tablesOf(changes, c.Statement)
+			mine = append(mine, d)
 		}
 	}
 	if len(mine) == 0 {
@@ -160,6 +162,20 @@ func (r *reader) tellDDL(f *feed, ev *binlog.Event, changes []schema.Change) {
 		d.Checkpoint = r.ddlCheckpoint(f, ev, i == len(mine)-1)
 		f.send(r, &capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Ddl{Ddl: d}}, d.Checkpoint)
 	}
+}
+
+// tablesOf names the tables of all changes that have one statement, as they are called afterwards.
+func tablesOf(changes []schema.Change, statement string) []string {
+	var out []string
+	for _, c := range changes {
+		if c.Statement == statement && c.Table != "" {
+			out = append(out, c.Table)
+		}
+	}
+	if len(out) < 2 {
+		return nil // the message tells all of it
+	}
+	return out
 }
 
 // concerns says whether a feed is told of a change.
@@ -203,7 +219,7 @@ func (r *reader) ddl(ev *binlog.Event, c *schema.Change) *capturev1.Ddl {
 }
 
 func tableChange(c *schema.Change) *capturev1.TableChange {
-	out := &capturev1.TableChange{Database: c.Database, Table: c.Table, PreviousDatabase: c.PreviousDatabase, PreviousTable: c.PreviousTable}
+	out := &capturev1.TableChange{Database: c.Database, Table: c.Table, PreviousDatabase: c.PreviousDatabase, PreviousTable: c.PreviousTable, Passing: c.Passing}
 	switch c.Type {
 	case schema.CreateTable:
 		out.Type = capturev1.ChangeType_CHANGE_TYPE_CREATE

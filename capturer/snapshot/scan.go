@@ -48,24 +48,36 @@ func (r *run) readRows(ctx context.Context, c *cutSession) error {
 			return err
 		}
 	}
-	if r.held != nil {
-		// A group of the table's last row alone: its marker differs from those before it.
-		r.held.GroupMarker[len(r.held.GroupMarker)-1] = byte(rowv1.Marker_MARKER_LAST)
+	if len(r.held) > 0 {
+		// The last row is a group of its own: its marker differs from those before it.
+		m := r.held[0].GetBatch().GroupMarker
+		m[len(m)-1] = byte(rowv1.Marker_MARKER_LAST)
 	}
 	return r.release()
 }
 
-// hold keeps the end of a table back: it is the end of the snapshot if all tables after it are empty.
-func (r *run) hold(b *rowv1.Batch) { r.held = b }
+// hold keeps the end of a table back, and what is sent after it, until the next row: it is the end of the snapshot if all tables after it are empty.
+func (r *run) hold(m *capturev1.SubscribeResponse) { r.held = append(r.held, m) }
 
 // release sends what is held.
 func (r *run) release() error {
-	b := r.held
-	if b == nil {
+	held := r.held
+	r.held = nil
+	for _, m := range held {
+		if err := r.out(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// emit sends a message, behind what is held.
+func (r *run) emit(m *capturev1.SubscribeResponse) error {
+	if len(r.held) > 0 {
+		r.hold(m)
 		return nil
 	}
-	r.held = nil
-	return r.emit(&capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Batch{Batch: b}})
+	return r.out(m)
 }
 
 func (r *run) progress(t *table, rows uint64, complete bool) error {
@@ -244,12 +256,13 @@ func (s *scan) flush(p *plan, last bool) error {
 		return err
 	}
 	s.begun, s.marker = true, rowv1.Marker_MARKER_UNSPECIFIED
-	s.hold(b)
+	m := &capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Batch{Batch: b}}
 	s.batch = nil
 	if last {
+		s.hold(m)
 		return nil
 	}
-	if err := s.release(); err != nil {
+	if err := s.emit(m); err != nil {
 		return err
 	}
 	s.batch = s.newBatch()

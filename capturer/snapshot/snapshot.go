@@ -21,15 +21,15 @@ type Emit func(*capturev1.SubscribeResponse) error
 type run struct {
 	Options
 	info   source.Info
-	emit   Emit
+	out    Emit
 	cut    *rowv1.Position
 	tables []*table // all that it tells of, in name order
 	wanted []*table // those of Rows among them, in reading order; from readRows on those that are read
 	choose *chooser
 	total  uint64 // rows sent
 	done   uint32 // tables read
-	// held is the end of the table read last, until it is known whether rows follow: see hold.
-	held *rowv1.Batch
+	// held begins with the last batch of the table read last, until it is known whether rows follow: see hold.
+	held []*capturev1.SubscribeResponse
 	// scanTime is when the last scan began on the server, microseconds; it dates the checkpoint.
 	scanTime uint64
 	// reported is when progress was told last.
@@ -40,7 +40,7 @@ type run struct {
 // back as it is; the others have a kind: Denied and Invalid for what will fail again, Unavailable and Busy for what may work when started again.
 func Run(ctx context.Context, o Options, emit Emit) (*Result, error) {
 	o = o.withDefaults()
-	r := &run{Options: o, emit: emit, reported: time.Now()}
+	r := &run{Options: o, out: emit, reported: time.Now()}
 	var err error
 	if r.choose, err = newChooser(o); err != nil {
 		return nil, err
