@@ -34,9 +34,8 @@ type index struct {
 	hash                       bool
 }
 
+// primaryName is what servers call the primary key; no other index may have it.
 const primaryName = "PRIMARY"
-
-func (ix *index) primary() bool { return ix.name == primaryName }
 
 // open makes a changeable copy of a stored version.
 func open(v *rowv1.Table, flavor config.Flavor) *table {
