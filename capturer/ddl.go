@@ -150,7 +150,7 @@ func (r *reader) tellDDL(f *feed, ev *binlog.Event, changes []schema.Change) {
 		}
 		if f.concerns(c) {
 			d := r.ddl(ev, c)
-			d.Tables = tablesOf(changes, c.Statement)
+			d.Tables = tablesOf(changes, c.Database)
 			mine = append(mine, d)
 		}
 	}
@@ -164,11 +164,11 @@ func (r *reader) tellDDL(f *feed, ev *binlog.Event, changes []schema.Change) {
 	}
 }
 
-// tablesOf names the tables of all changes that have one statement, as they are called afterwards.
-func tablesOf(changes []schema.Change, statement string) []string {
+// tablesOf names the tables of a database that a statement changes, as they are called afterwards.
+func tablesOf(changes []schema.Change, database string) []string {
 	var out []string
 	for _, c := range changes {
-		if c.Statement == statement && c.Table != "" {
+		if c.Database == database && c.Table != "" {
 			out = append(out, c.Table)
 		}
 	}
