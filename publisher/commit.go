@@ -56,8 +56,9 @@ func (t *task) commit() error {
 	if err != nil {
 		return err
 	}
-	t.begun, t.start.frozen = false, nil
+	t.begun, t.start.frozen, t.start.settle = false, nil, false
 	t.out.sticky++
+	t.status.snapshotDone(!t.place.taken.InSnapshot())
 	c := t.progress.committed(&t.place)
 	t.p.metrics.committed(t.id.Connector, c, time.Since(started), t.place.lag())
 	return nil

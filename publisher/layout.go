@@ -30,14 +30,28 @@ func (t *task) checkpoint(ctx context.Context) (o offset.Offset, ok bool, err er
 	if err != nil {
 		return o, false, err
 	}
-	if ok && !o.Foreign() && o.Layout == t.lane.Layout && t.lane.Previous == nil {
-		return o, true, nil
-	}
+	mine := ok && !o.Foreign() && o.Layout == t.lane.Layout
 	if t.lane.Previous == nil {
+		t.start.own = ok
+		if mine {
+			return o, true, nil
+		}
 		return t.firstLayout(ctx, store, o, ok)
 	}
 	prev := t.lane.Previous
-	mine := ok && !o.Foreign() && o.Layout == t.lane.Layout
+	if ok && o.Foreign() {
+		k := key
+		k.Frozen = prev.Number
+		_, begun, _, err := store.Read(ctx, k)
+		if err != nil {
+			return o, false, err
+		}
+		if begun { // this layout had its own record already, so a person has set this place since: it counts for all tables
+			t.start.own = true
+			return o, true, nil
+		}
+	}
+	t.start.own = mine
 	old := make([]offset.Offset, prev.Count)
 	complete := true
 	for j := range prev.Count {

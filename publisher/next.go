@@ -15,7 +15,9 @@ import (
 
 // next takes one message of the stream, or waits until the machine must be asked again.
 func (t *task) next() {
-	t.report(registry.LaneRunning, nil, time.Time{})
+	if !t.start.settle {
+		t.report(registry.LaneRunning, nil, time.Time{})
+	}
 	if err := t.heartbeat(); err != nil {
 		t.broke(err)
 		return
@@ -61,6 +63,9 @@ func (t *task) handle(m *capturev1.SubscribeResponse) error {
 	switch m := m.Message.(type) {
 	case *capturev1.SubscribeResponse_Opened:
 		t.progress.opened(m.Opened)
+		if t.start.settle {
+			t.machine.Took(t.clock(), lane.Taken{End: true, Urgent: true})
+		}
 	case *capturev1.SubscribeResponse_Schema:
 		if t.start.skip != nil {
 			t.start.skip.table(m.Schema)
@@ -153,7 +158,6 @@ func (t *task) snapshot(s *capturev1.SnapshotProgress) error {
 	t.log.Info("snapshot complete", "tables", s.TablesDone)
 	t.again, t.snapshotted = false, t.lane.Generation
 	t.start.done = t.start.snapshot.GetOnly()
-	t.status.snapshotDone(true)
 	return t.moved(s.Checkpoint, lane.Taken{End: true, Urgent: true})
 }
 

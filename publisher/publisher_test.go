@@ -141,16 +141,23 @@ func TestChangeOfLayout(t *testing.T) {
 		w.src.grow(400)
 		total += 400
 	}
-	settled := func() {
-		// All lanes of a layout have written a checkpoint before the next layout comes: the coordinator sees to that.
-		for i := range w.src.tables {
-			w.ids(tableName(i), total/w.src.tables)
+	// All lanes of a layout have run before the next one comes: the coordinator sees to that. How far they are is another matter.
+	settled := func(count uint32) {
+		for task := range count {
+			id := registry.LaneID{Connector: w.name, Task: task}
+			w.until("lane runs", func() bool {
+				s := w.mesh.status(id)
+				return s.SnapshotDone && s.State == registry.LaneRunning && s.Generation == w.mesh.lane(id).Generation
+			})
 		}
 	}
 	layout(2, 1, nil)
-	settled()
+	settled(2)
 	layout(3, 2, &registry.Layout{Count: 2, Number: 1})
-	settled()
+	for i := range w.src.tables {
+		w.ids(tableName(i), total/w.src.tables)
+	}
+	settled(3)
 	layout(1, 3, &registry.Layout{Count: 3, Number: 2})
 	for i := range w.src.tables {
 		var want []int
@@ -163,6 +170,12 @@ func TestChangeOfLayout(t *testing.T) {
 			t.Errorf("table %d: %s", i, diff)
 		}
 	}
+}
+
+func (f *fakeMesh) lane(id registry.LaneID) registry.Lane {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.owners[id]
 }
 
 func tableName(i int) string { return string([]byte{'t', byte('0' + i)}) }

@@ -25,7 +25,6 @@ type sink struct {
 	t       *task
 	batch   kafka.Batch
 	topics  map[*convert.Topic]*target
-	groups  []topicGroup
 	context int32                     // id of the context headers, kafka.None before the first use
 	extra   [convert.OldKey + 1]int32 // ids of the names of extra headers, kafka.None before the first use
 	sticky  int32                     // moves keyless records to another partition with each transaction
@@ -37,11 +36,6 @@ type target struct {
 	id         int32
 	partitions int32
 	name       string
-}
-
-type topicGroup struct {
-	include, exclude []*regexp.Regexp
-	spec             kafka.TopicSpec
 }
 
 // extraHeaders are the names of convert's extra headers.

@@ -81,9 +81,9 @@ func ids(t *testing.T, b *rowv1.Batch) []int64 {
 	var got []int64
 	layout := row.NewLayout(fakeTable(0).Columns)
 	cells := make([]row.Cell, 2)
-	rest, start := b.Payload, uint32(0)
+	start := uint32(0)
 	for g, n := range b.GroupRows {
-		rest = b.Payload[start:b.GroupEnd[g]]
+		rest := b.Payload[start:b.GroupEnd[g]]
 		start = b.GroupEnd[g]
 		for range n {
 			for range row.Op(b.GroupOp[g]).Images() {

@@ -49,10 +49,15 @@ type start struct {
 	plan
 	// partitions of the offsets topic.
 	partitions int32
+	// own: the checkpoint is this lane's own record.
+	own bool
 	// skip knows what lanes of the layout before had delivered; nil if nothing.
 	skip *skipper
 	// frozen are records of the layout before that this lane's first transaction keeps for the others; see layout.go.
 	frozen []frozen
+	// settle: the place was found in somebody else's record, and is written as this lane's own before anything else. A layout that comes next must not take
+	// the old record for this lane's place.
+	settle bool
 }
 
 // plan says where a stream starts.
@@ -140,6 +145,10 @@ func (t *task) read(ctx context.Context) error {
 	}
 	if ok && t.start.snapshot == nil {
 		t.place.taken = o
+		t.start.settle = !t.start.own || len(t.start.frozen) > 0
+		if !o.Foreign() { // a foreign record stays as it is until the first message brings a token
+			t.place.taken.Layout = t.lane.Layout
+		}
 	}
 	t.status.snapshotDone(ok && !o.InSnapshot())
 	return nil
