@@ -160,7 +160,7 @@ func (c *Capturer) release(id registry.SourceID, o *ownedSource) {
 	o.cancel()
 }
 
-// acquire starts a source, or starts it again if the access to its server has changed.
+// acquire starts a source, or gives it the access to its server that has changed.
 func (c *Capturer) acquire(ctx context.Context, g *errgroup.Group, s registry.Source, old *ownedSource) {
 	cfg, err := c.deps.Assignments.Config(ctx, s.Connector)
 	if err != nil && old != nil && old.err == nil {
@@ -168,6 +168,19 @@ func (c *Capturer) acquire(ctx context.Context, g *errgroup.Group, s registry.So
 	}
 	access := accessOf(cfg)
 	if old != nil && old.err == nil && maps.Equal(old.config, access) {
+		return
+	}
+	if old != nil && old.err == nil && err == nil {
+		server, _, err := c.deps.Server(s.Connector, cfg)
+		if err != nil {
+			c.deps.Log.Error("new settings of a source cannot be used; it goes on with the old ones", "source", string(s.ID), "connector", s.Connector, "error", err)
+			return
+		}
+		old.source.setAccess(server)
+		c.deps.Log.Info("source has new settings, for connections made from now on", "source", string(s.ID), "connector", s.Connector)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		old.connector, old.config = s.Connector, access
 		return
 	}
 	if old != nil {
@@ -186,7 +199,7 @@ func (c *Capturer) acquire(ctx context.Context, g *errgroup.Group, s registry.So
 		o.cancel = cancel
 		g.Go(func() error {
 			o.source.run(sctx, func() error {
-				return errs.E(errs.NotOwner, "source %s is no longer read by this capturer, or with other connection settings; subscribe again", s.ID)
+				return errs.E(errs.NotOwner, "source %s is no longer read by this capturer; subscribe again", s.ID)
 			})
 			return nil
 		})
@@ -298,7 +311,7 @@ func (c *Capturer) Describe(ctx context.Context, req *capturev1.DescribeSourceRe
 	if err != nil {
 		return nil, err
 	}
-	session, err := s.server.Connect(ctx)
+	session, err := s.access().Connect(ctx)
 	if err != nil {
 		return nil, err
 	}

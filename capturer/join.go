@@ -25,9 +25,9 @@ import (
 const (
 	// gateTime bounds how long the shared reader waits: long enough to read a few megabytes, short enough that nobody notices.
 	gateTime = 200 * time.Millisecond
-	// After a join that did not work the next tries follow after one second, then later and later: the cause (a subscriber that holds the shared reader up, a long
-	// transaction) does not go in milliseconds, and each try costs the others up to gateTime.
-	minJoinWait = time.Second
+	// After a join that did not work the next tries follow later and later: the cause (a subscriber that holds the shared reader up, a long transaction)
+	// does not go in milliseconds, and each try costs the others up to gateTime.
+	minJoinWait = gateTime
 	maxJoinWait = time.Minute
 )
 
@@ -175,7 +175,12 @@ func (r *reader) tryJoin(ctx context.Context) error {
 	if other == nil || !r.caughtUp.Load() || r.now().Sub(r.failedJoin) < r.joinWait {
 		return nil
 	}
-	joined, err := r.join(ctx, other)
+	here := r.at.clone()
+	g := other.askGate(&here)
+	if g == nil {
+		return nil // another joiner is at it; the next boundary is soon enough
+	}
+	joined, err := r.join(ctx, other, g)
 	if joined {
 		return errJoined
 	}
@@ -185,12 +190,7 @@ func (r *reader) tryJoin(ctx context.Context) error {
 }
 
 // join is the joiner's side of the protocol above.
-func (r *reader) join(ctx context.Context, other *reader) (bool, error) {
-	here := r.at.clone()
-	g := other.askGate(&here)
-	if g == nil {
-		return false, nil
-	}
+func (r *reader) join(ctx context.Context, other *reader, g *gate) (bool, error) {
 	defer other.openGate(g)
 	timer := time.NewTimer(gateTime)
 	defer timer.Stop()

@@ -146,7 +146,7 @@ func (r *reader) fail(err error) {
 
 // connect checks that the server still has what comes after the last boundary, and opens its log there.
 func (r *reader) connect(ctx context.Context) error {
-	session, err := r.src.server.Connect(ctx)
+	session, err := r.src.access().Connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (r *reader) connect(ctx context.Context) error {
 			return err
 		}
 	}
-	log, err := r.src.server.Dial(ctx, r.info, r.serverID, start)
+	log, err := r.src.access().Dial(ctx, r.info, r.serverID, start)
 	if err != nil {
 		return err
 	}

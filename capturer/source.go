@@ -18,7 +18,6 @@ import (
 // dbSource is one database server with its readers and subscriptions.
 type dbSource struct {
 	id       registry.SourceID
-	server   Server
 	history  *history
 	pool     *capture.Pool
 	metrics  *metrics
@@ -29,6 +28,7 @@ type dbSource struct {
 	closed chan struct{} // closed when run has ended
 
 	mu      sync.Mutex
+	server  Server // of connections made from now on: see setAccess
 	over    error // why no subscription is taken any more
 	shared  *reader
 	readers map[*reader]bool
@@ -40,6 +40,21 @@ func newSource(id registry.SourceID, server Server, store SchemaStore, pool *cap
 		id: id, server: server, history: newHistory(store, id), pool: pool, metrics: m, logger: logger.With("source", string(id)), serverID: serverID,
 		starts: make(chan *reader), closed: make(chan struct{}), readers: make(map[*reader]bool), subs: make(map[*feed]bool),
 	}
+}
+
+// access returns what connections are made with.
+func (s *dbSource) access() Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.server
+}
+
+// setAccess changes what connections are made with. Those that are open stay: a connector that lends its credentials no longer, or a new password, is
+// no reason to interrupt the streams of all others.
+func (s *dbSource) setAccess(server Server) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.server = server
 }
 
 // run runs the readers until ctx ends, and then ends all subscriptions with the error that over returns.

@@ -170,7 +170,7 @@ func (s *dbSource) resolveTime(ctx context.Context, session Session, micros uint
 
 // scanTo moves at over the transactions of its file that were committed before t. first says that it did not move.
 func (s *dbSource) scanTo(ctx context.Context, info source.Info, at *place, t time.Time, newest bool) (found, first bool, err error) {
-	session, err := s.server.Connect(ctx)
+	session, err := s.access().Connect(ctx)
 	if err != nil {
 		return false, false, err
 	}
@@ -179,7 +179,7 @@ func (s *dbSource) scanTo(ctx context.Context, info source.Info, at *place, t ti
 	if err != nil {
 		return false, false, err
 	}
-	log, err := s.server.Dial(ctx, info, 1<<30+1, binlog.Start{File: at.file, Pos: at.pos})
+	log, err := s.access().Dial(ctx, info, 1<<30+1, binlog.Start{File: at.file, Pos: at.pos})
 	if err != nil {
 		return false, false, err
 	}

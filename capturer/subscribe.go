@@ -16,7 +16,7 @@ import (
 
 // subscribe serves one subscription: Opened, the snapshot if one is asked for, then the log.
 func (s *dbSource) subscribe(ctx context.Context, f *feed, out capture.Sender) error {
-	session, err := s.server.Connect(ctx)
+	session, err := s.access().Connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (s *dbSource) subscribeSnapshot(ctx context.Context, f *feed, info source.I
 	}
 	// The last message says where to resume. It waits until the shapes are stored, so that whoever resumes there finds them.
 	var complete *capturev1.SubscribeResponse
-	res, err := s.server.Snapshot(ctx, o, func(m *capturev1.SubscribeResponse) error {
+	res, err := s.access().Snapshot(ctx, o, func(m *capturev1.SubscribeResponse) error {
 		if m.GetSnapshot().GetComplete() {
 			complete = m
 			return nil

@@ -308,12 +308,12 @@ func (t *tables) resolve(ctx context.Context, r *reader, tm *binlog.TableMap, st
 			return nil
 		}
 	}
-	plan, err := r.src.server.Compile(tm, shape)
+	plan, err := r.src.access().Compile(tm, shape)
 	if err != nil {
 		if full, ok := binlog.ShapeFromMetadata(tm); ok {
 			r.logger.Warn("the log's own description of a table is used instead of the history's", "database", tm.Database, "table", tm.Name, "error", err)
 			shape, how = full, "log metadata"
-			plan, err = r.src.server.Compile(tm, shape)
+			plan, err = r.src.access().Compile(tm, shape)
 		}
 	}
 	st.known = true
@@ -344,7 +344,7 @@ func (t *tables) find(ctx context.Context, r *reader, tm *binlog.TableMap) (*row
 		r.logger.Warn("no schema version is known for this place in the log; a later one is used", "table", name, "file", r.at.file, "pos", r.at.pos)
 		return shape, "a later version", nil
 	}
-	session, err := r.src.server.Connect(ctx)
+	session, err := r.src.access().Connect(ctx)
 	if err != nil {
 		return nil, "", err
 	}
