@@ -73,7 +73,6 @@ func (c Config) properties(logs chan kafka.LogEvent) *kafka.ConfigMap {
 		"socket.nagle.disable":   "true",
 		"compression.type":       "none",
 		"reconnect.backoff.ms":   "50",
-		"retry.backoff.ms":       "50",
 		"request.timeout.ms":     "30000",
 		"log.connection.close":   "true", // a closed connection around a commit makes it unclean
 		"statistics.interval.ms": "0",
@@ -84,6 +83,7 @@ func (c Config) properties(logs chan kafka.LogEvent) *kafka.ConfigMap {
 	maps.Copy(m, kafka.ConfigMap{
 		"acks":                         "all",
 		"enable.idempotence":           "true",
+		"retry.backoff.ms":             fmt.Sprint(retryBackoff.Milliseconds()), // Commit counts on it
 		"message.max.bytes":            fmt.Sprint(max(c.MaxRecordBytes+recordOverhead, 1000)),
 		"queue.buffering.max.kbytes":   fmt.Sprint(max(c.QueueBytes>>10, 1)),
 		"queue.buffering.max.messages": fmt.Sprint(c.QueueRecords),
