@@ -156,7 +156,9 @@ func (c *Capturer) release(id registry.SourceID, o *ownedSource) {
 	c.mu.Lock()
 	delete(c.owned, id)
 	c.mu.Unlock()
-	c.deps.Log.Info("source released", "source", string(id))
+	if o.source != nil {
+		c.deps.Log.Info("source released", "source", string(id))
+	}
 	o.cancel()
 }
 

@@ -91,6 +91,7 @@ func (t *txn) seconds(header uint32) int64 {
 // run reads until ctx ends, the last feed leaves, or the feeds have joined another reader. Connections that break are made again.
 func (r *reader) run(ctx context.Context) {
 	defer r.close()
+	r.logger.Info("reading the log", "file", r.at.file, "pos", r.at.pos)
 	backoff := time.Duration(0)
 	for ctx.Err() == nil {
 		err := r.connect(ctx)
@@ -101,7 +102,11 @@ func (r *reader) run(ctx context.Context) {
 			r.log.Close()
 			backoff = 0
 		}
-		if errors.Is(err, errJoined) || ctx.Err() != nil {
+		if errors.Is(err, errJoined) {
+			r.logger.Debug("caught up, reads through the shared connection", "file", r.at.file, "pos", r.at.pos)
+			return
+		}
+		if ctx.Err() != nil {
 			return
 		}
 		r.flushAll() // what is decoded need not wait for the server to come back
@@ -161,6 +166,10 @@ func (r *reader) connect(ctx context.Context) error {
 	}
 	if r.headAt, err = newPlace(r.info.Flavor, head); err != nil {
 		return err
+	}
+	if !r.info.HasGTIDs() {
+		r.at.countGTIDs(r.info)
+		r.headAt.countGTIDs(r.info)
 	}
 	if r.at.uuid != "" && r.at.uuid != r.info.ServerUUID && !r.done.zero() {
 		// Another server's log has the same transactions, but not necessarily the same events in them.

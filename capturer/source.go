@@ -29,7 +29,7 @@ type dbSource struct {
 
 	mu      sync.Mutex
 	server  Server // of connections made from now on: see setAccess
-	over    error // why no subscription is taken any more
+	over    error  // why no subscription is taken any more
 	shared  *reader
 	readers map[*reader]bool
 	subs    map[*feed]bool
@@ -112,8 +112,7 @@ func (s *dbSource) attach(ctx context.Context, f *feed, at place, skip cursor, l
 	s.mu.Lock()
 	r.serverID = s.serverID
 	if len(s.readers) > 0 || r.serverID == 0 {
-		// High numbers: people number their servers from 1 on.
-		r.serverID = 1<<30 + rand.Uint32N(1<<30)
+		r.serverID = randomServerID()
 	}
 	s.readers[r] = true
 	f.reader = r
@@ -129,6 +128,9 @@ func (s *dbSource) attach(ctx context.Context, f *feed, at place, skip cursor, l
 		return ctx.Err()
 	}
 }
+
+// randomServerID is a replica id that nobody else has: people number their servers from 1 on.
+func randomServerID() uint32 { return 1<<30 + rand.Uint32N(1<<30) }
 
 func (s *dbSource) endedBecause() error {
 	s.mu.Lock()

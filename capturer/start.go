@@ -98,15 +98,23 @@ func (s *dbSource) resolve(ctx context.Context, session Session, start *capturev
 	default:
 		return o, errs.E(errs.Invalid, "open.start says nothing")
 	}
+	if !info.HasGTIDs() {
+		o.at.countGTIDs(info)
+	}
 	if err := checkLineage(ctx, session, &o.at); err != nil {
 		return o, err
 	}
 	return o, s.completeGTIDs(ctx, session, &o.at)
 }
 
-// countGTIDs makes an empty set known as such: on a server whose log is complete nothing comes before its beginning.
+// countGTIDs makes the place's set one that can be counted on. With GTIDs on all transactions, an empty set is known as such: on a server whose log is
+// complete nothing comes before its beginning. Without (gtid_mode=OFF on a server that once had it on, or a migration under way), a set that stands still while
+// transactions pass would make different places look the same: there is none then.
 func (p *place) countGTIDs(info source.Info) {
-	if p.gtids == nil && info.HasGTIDs() {
+	switch {
+	case !info.HasGTIDs():
+		p.gtids = nil
+	case p.gtids == nil:
 		p.gtids = gtid.New(info.Flavor)
 	}
 }
