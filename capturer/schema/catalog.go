@@ -197,3 +197,16 @@ func (c *Catalog) Databases() []string {
 	}
 	return slices.Sorted(maps.Values(names))
 }
+
+// Bits of sql_mode in the status variables of a query event (sql/sql_const.h, sql_class.h).
+const (
+	modeRealAsFloat        = 1 << 0
+	modeANSIQuotes         = 1 << 2
+	modeNoBackslashEscapes = 1 << 20
+)
+
+// SessionOptions are the settings that a query event's sql_mode and error code stand for.
+func SessionOptions(sqlMode uint64, errorCode uint16) ApplyOptions {
+	return ApplyOptions{RealAsFloat: sqlMode&modeRealAsFloat != 0, AnsiQuotes: sqlMode&modeANSIQuotes != 0,
+		NoBackslashEscapes: sqlMode&modeNoBackslashEscapes != 0, Failed: errorCode != 0}
+}

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"context"
+	"encoding/binary"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -33,6 +34,8 @@ var logCases = []struct {
 		"insert into c values (1, 'a', 1)"}},
 	{"ansi quotes", config.MySQL, []string{"set sql_mode='ansi_quotes'", `create table "q" ("a ""b" int, v varchar(5) default 'it''s')`,
 		`insert into "q" values (1, 'x')`, `drop table "q"`, "set sql_mode=default"}},
+	{"no backslash escapes", config.MySQL, []string{"set sql_mode='no_backslash_escapes,real_as_float'",
+		`create table nb (a varchar(5) default '', b int comment '', c real)`, `insert into nb values ('x', 1, 2)`, "set sql_mode=default"}},
 	{"versioned comments", config.MySQL, []string{"create table m (a int /*!99999 , z int */) /*!50100 comment='x' */", "insert into m values (1)",
 		"/*!40101 alter table m add b int */", "alter table m /*M! add c int, */ /*!50100 add d int */", "insert into m values (1, 2, 3)"}},
 	{"renames", config.MySQL, []string{"create table a (x int)", "create table b (x int, y int)", "rename table a to c, b to a, c to b",
@@ -122,10 +125,11 @@ func (s *server) followLog(database string, statements []string) {
 				continue
 			}
 			// sql_mode is the second status variable (code 1), 8 bytes, behind flags2 (code 0), 4 bytes.
-			o := ApplyOptions{Failed: e.ErrorCode != 0}
-			if v := e.StatusVars; len(v) > 6 && v[0] == 0 && v[5] == 1 {
-				o.AnsiQuotes = v[6]&4 != 0
+			var mode uint64
+			if v := e.StatusVars; len(v) >= 14 && v[0] == 0 && v[5] == 1 {
+				mode = binary.LittleEndian.Uint64(v[6:])
 			}
+			o := SessionOptions(mode, e.ErrorCode)
 			if _, err := c.Apply(database, string(e.Query), o); err != nil {
 				s.Errorf("%s: %v", e.Query, err)
 			}
