@@ -195,7 +195,7 @@ func (c *column) cell(dst, b []byte, s *scratch) ([]byte, []byte, error) {
 			return dst, b, errShort
 		}
 		return c.appendText(dst, v), rest, nil
-	case opFloat32, opFloat64, opFloat32To64:
+	case opFloat32, opFloat64, opFloat32To64, opFloat64To32:
 		return c.float(dst, b)
 	case opDate, opDatetime2, opTimestamp2, opTime2, opOldDatetime, opOldTimestamp, opOldTime, opYear:
 		return c.temporal(dst, b)
@@ -283,15 +283,19 @@ func appendAddr(dst []byte, a netip.Addr) []byte {
 
 func (c *column) float(dst, b []byte) ([]byte, []byte, error) {
 	n := 4
-	if c.op == opFloat64 {
+	if c.op == opFloat64 || c.op == opFloat64To32 {
 		n = 8
 	}
 	if n > len(b) {
 		return dst, b, errShort
 	}
-	if c.op == opFloat32To64 {
+	switch c.op {
+	case opFloat32To64:
 		f := math.Float32frombits(binary.LittleEndian.Uint32(b))
-		return binary.LittleEndian.AppendUint64(dst, math.Float64bits(float64(f))), b[4:], nil
+		return binary.LittleEndian.AppendUint64(dst, math.Float64bits(float64(f))), b[n:], nil
+	case opFloat64To32:
+		f := math.Float64frombits(binary.LittleEndian.Uint64(b))
+		return binary.LittleEndian.AppendUint32(dst, math.Float32bits(float32(f))), b[n:], nil
 	}
 	return append(dst, b[:n]...), b[n:], nil
 }

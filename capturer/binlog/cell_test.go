@@ -74,6 +74,7 @@ func TestCells(t *testing.T) {
 		{"float", typeFloat, "04", col(rowv1.Kind_KIND_FLOAT32), "0000c03f", "1.5"},
 		{"float for a double", typeFloat, "04", col(rowv1.Kind_KIND_FLOAT64), "c3f54840", "3.140000104904175"},
 		{"double", typeDouble, "08", col(rowv1.Kind_KIND_FLOAT64), "000000000000f83f", "1.5"},
+		{"double for a float", typeDouble, "08", col(rowv1.Kind_KIND_FLOAT32), "1f85eb51b81e0940", "3.14"},
 		{"year 0", typeYear, "", col(rowv1.Kind_KIND_YEAR), "00", "0"},
 		{"year 1901", typeYear, "", col(rowv1.Kind_KIND_YEAR), "01", "1901"},
 		{"year 2155", typeYear, "", col(rowv1.Kind_KIND_YEAR), "ff", "2155"},

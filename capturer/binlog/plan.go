@@ -36,6 +36,7 @@ const (
 	opFloat32
 	opFloat32To64
 	opFloat64
+	opFloat64To32
 	opDecimal
 	opYear
 	opDate
@@ -86,12 +87,13 @@ func Compile(tm *TableMap, shape *rowv1.Table) (*Plan, error) {
 		return nil, errs.E(errs.Corrupt, "table %s: %w", name, err)
 	}
 	p := &Plan{table: tm, cols: make([]column, len(tm.Columns)), bitmap: (len(tm.Columns) + 7) / 8}
+	signs := tm.meta.signsFor(tm.Columns, shape)
 	for i, c := range shape.Columns {
 		if len(n.columns) == len(tm.Columns) && n.columns[i] != c.Name {
 			return nil, errs.E(errs.Corrupt, "table %s: column %d is %q in the log and %q in the known shape; the shape is of another moment: "+
 				"read the table's schema anew", name, i+1, n.columns[i], c.Name)
 		}
-		if p.cols[i], err = compileColumn(tm, i, c); err != nil {
+		if p.cols[i], err = compileColumn(tm, i, c, signs); err != nil {
 			return nil, fmt.Errorf("table %s: column %q: %w", name, c.Name, err)
 		}
 		if p.cols[i].isJSON {
@@ -134,13 +136,13 @@ func mismatch(m *ColumnMap, c *rowv1.Column) error {
 		columnType(m.Type), c.TypeName, c.Kind)
 }
 
-func compileColumn(tm *TableMap, i int, c *rowv1.Column) (column, error) {
+func compileColumn(tm *TableMap, i int, c *rowv1.Column, signs []bool) (column, error) {
 	m := &tm.Columns[i]
 	out := column{name: c.Name, null: m.Nullable || c.Nullable}
 	if tm.meta.signed && isNumeric(m.Type) && columnType(m.Type) != typeYear {
-		if unsigned := c.Unsigned || c.Kind == rowv1.Kind_KIND_UINT; unsigned != tm.meta.unsigned[i] {
+		if unsigned := isUnsigned(c); unsigned != signs[i] {
 			return out, errs.E(errs.Corrupt, "unsigned is %t in the log and %t in the known shape; the shape is of another moment: read the table's schema anew",
-				tm.meta.unsigned[i], unsigned)
+				signs[i], unsigned)
 		}
 	}
 	kind := rowv1.Kind_KIND_UNSPECIFIED // the one kind that fits; unspecified: checked here
@@ -158,6 +160,9 @@ func compileColumn(tm *TableMap, i int, c *rowv1.Column) (column, error) {
 		}
 	case typeDouble:
 		out.op, kind = opFloat64, rowv1.Kind_KIND_FLOAT64
+		if c.Kind == rowv1.Kind_KIND_FLOAT32 { // REAL, where its definition was read as a statement
+			out.op, kind = opFloat64To32, c.Kind
+		}
 	case typeNewDecimal:
 		precision, scale := byte(m.Meta>>8), byte(m.Meta)
 		if scale > precision || precision > maxDecimalDigits {

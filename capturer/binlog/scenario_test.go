@@ -326,7 +326,7 @@ func TestStartErrors(t *testing.T) {
 			}
 			defer st.Close()
 			for {
-				if _, err := st.Next(); err != nil {
+				if ev, err := st.Next(); err != nil || ev.Kind == Heartbeat {
 					return err
 				}
 			}
