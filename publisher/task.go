@@ -27,8 +27,10 @@ const (
 	idleCheckpoint = 5 * time.Second
 	// shutdownGrace is what a lane has for its last commit when the process ends; the process itself has 5 s.
 	shutdownGrace = 3 * time.Second
-	// startTimeout bounds one step of a start.
-	startTimeout = time.Minute
+	// startTimeout bounds one step of a start. The slowest is the checkpoint behind the open transaction of a lane that died: that ends after a minute.
+	startTimeout = transactionTimeout + 10*time.Second
+	// fenceTimeout bounds the fence, which is also the first word with the broker: if that does not answer, status should say so soon.
+	fenceTimeout = 15 * time.Second
 )
 
 // task runs one lane while this member has it. One goroutine uses it, except where a field says otherwise.
@@ -212,7 +214,7 @@ func (t *task) perform(a lane.Action) lane.Outcome {
 		err = t.commit()
 	case lane.Ack:
 		// A failure means that the stream has ended, which Next will see. The checkpoint in Kafka is what counts.
-		if t.stream != nil {
+		if t.stream != nil && t.stream.s != nil {
 			_ = t.stream.s.Ack(t.machine.AckSeq())
 		}
 	case lane.Release:
@@ -302,6 +304,8 @@ func (t *task) fence(ctx context.Context) error {
 	if t.atLeastOnce {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, fenceTimeout)
+	defer cancel()
 	err := t.producer.Fence(ctx)
 	if err == nil {
 		t.status.warn("delivery")

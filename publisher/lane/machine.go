@@ -237,8 +237,9 @@ func (m *Machine) fail(now time.Duration, o Outcome) {
 		m.next = Stopped
 	default:
 		m.next = Wait
-		if o == Fenced && from != Check {
-			// Somebody else fenced us. Ask first whether the lane is still ours: fencing back blindly would keep two workers busy with each other.
+		if o == Fenced && from != Check && m.failures == 0 {
+			// Somebody else fenced us. Ask first whether the lane is still ours: fencing back blindly would keep two workers busy with each other. If it
+			// happens again without a commit in between, somebody uses our transactional id who does not ask; then the pause is what keeps the peace.
 			m.next = Check
 		}
 		m.retryAt = now + m.backoff()
