@@ -173,6 +173,7 @@ func (p *Producer) Close() {
 	p.p.Close()
 	close(p.closed)
 	p.events.Wait()
+	trimMalloc()
 }
 
 // watchEvents keeps failures: all that librdkafka sends, as successes are not reported. It ends when the producer closes.
