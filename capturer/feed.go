@@ -73,10 +73,9 @@ type feed struct {
 	lastBytes, lastGroups, lastTxns int  // sizes of the last batch
 	atEnd                           bool // the last thing in batch is a transaction's end
 
-	mark      uint64    // reader's boundary count at the last checkpoint told
-	token     []byte    // last checkpoint queued
-	lastSent  time.Time // last message queued
-	projected []byte    // scratch
+	mark     uint64    // reader's boundary count at the last checkpoint told
+	token    []byte    // last checkpoint queued
+	lastSent time.Time // last message queued
 }
 
 // schemaState is a table version as one subscription knows it.

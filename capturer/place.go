@@ -28,11 +28,6 @@ type place struct {
 // cursor is a place inside a transaction: events of it that are wholly delivered, and rows of the next one. Zero at a transaction's start.
 type cursor struct{ event, row uint64 }
 
-// before says whether the row of an event comes before the cursor, that is, was delivered.
-func (c cursor) before(event, row uint64) bool {
-	return event < c.event || event == c.event && row < c.row
-}
-
 func (c cursor) zero() bool { return c == cursor{} }
 
 // newPlace reads a position.

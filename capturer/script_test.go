@@ -27,7 +27,6 @@ import (
 type script struct {
 	mu      sync.Mutex
 	events  []binlog.Event
-	ids     [][]int64     // rows of each event
 	changed chan struct{} // closed and replaced when events grows
 	maps    map[string]*binlog.TableMap
 	dials   int

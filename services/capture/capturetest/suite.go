@@ -213,15 +213,15 @@ func (s *suite) latest() {
 func (s *suite) resume() {
 	r := s.open(fromNow(), 24)
 	var ids []int64
-	for i := range int64(40) {
+	for i := range int64(15) {
 		ids = append(ids, i+1)
 	}
 	s.Commit(ids...)
 	s.Foreign()
 	s.Commit(100)
-	r.until(41)
-	if len(r.tokens) < 5 {
-		s.Fatalf("%d batches of at most 24 bytes for 41 rows", len(r.tokens))
+	r.until(16)
+	if len(r.tokens) < 3 {
+		s.Fatalf("%d batches of at most 24 bytes for 16 rows", len(r.tokens))
 	}
 	for _, t := range r.tokens {
 		rest := r.ids[t.ids:]

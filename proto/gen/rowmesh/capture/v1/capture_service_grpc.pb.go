@@ -38,7 +38,8 @@ type CaptureServiceClient interface {
 	//	stream   = (Schema | Batch | Ddl | Progress)*             a Schema precedes the first Batch that uses it
 	//	end      = Gap | Reset
 	//
-	// Batches and Ddls carry consecutive seq. Only acks mean delivered. The server sends while credit is positive. An abrupt end means nothing:
+	// Batches and Ddls carry consecutive seq. Only acks mean delivered. The server sends while credit is positive; a message costs its encoded size,
+	// but Opened, Gap and Reset cost nothing and wait for none. A stream without credit for five minutes while data wait is ended. An abrupt end means nothing:
 	// the client opens again with its last token. After Reset it may do so at once; after Gap what lies between is lost to the log.
 	Subscribe(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubscribeRequest, SubscribeResponse], error)
 	// DescribeSource says what a source is: version, settings that matter, tables with size estimates.
@@ -89,7 +90,8 @@ type CaptureServiceServer interface {
 	//	stream   = (Schema | Batch | Ddl | Progress)*             a Schema precedes the first Batch that uses it
 	//	end      = Gap | Reset
 	//
-	// Batches and Ddls carry consecutive seq. Only acks mean delivered. The server sends while credit is positive. An abrupt end means nothing:
+	// Batches and Ddls carry consecutive seq. Only acks mean delivered. The server sends while credit is positive; a message costs its encoded size,
+	// but Opened, Gap and Reset cost nothing and wait for none. A stream without credit for five minutes while data wait is ended. An abrupt end means nothing:
 	// the client opens again with its last token. After Reset it may do so at once; after Gap what lies between is lost to the log.
 	Subscribe(grpc.BidiStreamingServer[SubscribeRequest, SubscribeResponse]) error
 	// DescribeSource says what a source is: version, settings that matter, tables with size estimates.

@@ -1010,7 +1010,7 @@ type Batch struct {
 	TxnThread []uint32 `protobuf:"varint,22,rep,packed,name=txn_thread,json=txnThread,proto3" json:"txn_thread,omitempty"`
 	// server_id of its events.
 	TxnServerId []uint32 `protobuf:"varint,23,rep,packed,name=txn_server_id,json=txnServerId,proto3" json:"txn_server_id,omitempty"`
-	// Bit 0: begins in this batch; bit 1: ends in this batch.
+	// Bit 0: begins in this batch; bit 1: ends in this batch. A transaction whose end alone falls into a batch has no groups in it.
 	TxnFlags []byte `protobuf:"bytes,24,opt,name=txn_flags,json=txnFlags,proto3" json:"txn_flags,omitempty"`
 	// Where to resume once this batch is delivered.
 	Checkpoint *Checkpoint `protobuf:"bytes,25,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
