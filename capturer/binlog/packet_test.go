@@ -59,8 +59,8 @@ func TestPackets(t *testing.T) {
 	if cap(r.big) != 0 {
 		t.Errorf("%d bytes kept for joining after small packets", cap(r.big))
 	}
-	if _, err := r.next(); err != io.EOF {
-		t.Errorf("at the end: %v", err)
+	if _, err := r.next(); err == nil {
+		t.Error("a packet behind the end")
 	}
 }
 
