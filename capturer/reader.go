@@ -400,6 +400,7 @@ func (r *reader) push(f *feed, m *capturev1.SubscribeResponse) bool {
 			return false
 		case <-ticker.C:
 			if r.alone() {
+				r.caughtUp.Store(false) // whoever is at the end of the log now may become the shared reader in its place
 				continue
 			}
 			r.logger.Warn("subscriber is too slow for the shared connection", "consumer", f.open.Consumer, "file", r.at.file, "pos", r.at.pos)

@@ -212,6 +212,38 @@ func TestSlowSubscriberIsReset(t *testing.T) {
 	}
 }
 
+// A subscriber that does not read holds the connection that it is alone on, but not that of others: they share another one.
+func TestStalledSubscriberDoesNotKeepOthersApart(t *testing.T) {
+	t.Parallel() // waits for real time
+	sc := newScripted(t)
+	hold := make(chan struct{})
+	stalled := sc.subscribe(at(4), func(o *capturev1.Open, s *subscriber) { s.hold, o.MaxBatchBytes = hold, 10 })
+	sc.s.txn("t", sequence(0, 1000))
+	stalled.await(t, "Opened", func(s *subscriber) bool { return len(s.messages) == 1 })
+	head := sc.s.head()
+	var others []*subscriber
+	for range 3 {
+		others = append(others, sc.subscribe(at(head)))
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	n := int64(1000)
+	for ; n < 1010 || sc.s.connections() != 2; n++ {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections for one that is stalled and three that are not, want 2", sc.s.connections())
+		}
+		sc.s.txn("t", []int64{n})
+		time.Sleep(10 * time.Millisecond) // paces the trickle
+	}
+	for _, o := range others {
+		o.awaitRows(t, int(n-1000))
+	}
+	close(hold)
+	stalled.awaitRows(t, int(n))
+	if diff := cmp.Diff(sequence(0, n), stalled.ids); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestAloneASlowSubscriberIsWaitedFor(t *testing.T) {
 	t.Parallel() // waits for real time
 	sc := newScripted(t)
