@@ -10,7 +10,6 @@ import (
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	controlv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1"
-	"github.com/rowmesh/rowmesh/publisher/kafka"
 	"github.com/rowmesh/rowmesh/services/capture"
 	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
@@ -36,7 +35,6 @@ func (p properties) Set(s string) error {
 
 // Main runs a publisher process with command line args until ctx ends.
 func Main(ctx context.Context, args []string, version string, logs io.Writer) error {
-	kafka.OneArena()
 	var pc process.Config
 	cfg := Config{Kafka: properties{}}
 	f := flag.NewFlagSet("publisher", flag.ContinueOnError)

@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -79,6 +80,12 @@ func (t *task) handle(m *capturev1.SubscribeResponse) error {
 		return t.snapshot(m.Snapshot)
 	case *capturev1.SubscribeResponse_Progress:
 		t.place.caughtUp = m.Progress.CaughtUp
+		if !t.machine.Open() {
+			t.progress.idle(m.Progress.CaughtUp)
+		}
+		if bytes.Equal(m.Progress.Checkpoint.GetToken(), t.place.taken.Token) && !t.place.taken.InSnapshot() {
+			return nil // nothing happened at the source: the record that stands says the same
+		}
 		return t.moved(m.Progress.Checkpoint, lane.Taken{})
 	case *capturev1.SubscribeResponse_Gap:
 		return t.gap(m.Gap)

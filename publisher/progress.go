@@ -91,6 +91,13 @@ func (p *progress) committed(at *place) counts {
 	return c
 }
 
+// idle takes over whether the source has more, while nothing is pending.
+func (p *progress) idle(caughtUp bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at = caughtUp
+}
+
 func (p *progress) report() *controlv1.LaneProgress {
 	p.mu.Lock()
 	defer p.mu.Unlock()

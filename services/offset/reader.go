@@ -99,24 +99,46 @@ func (r *reader) create(ctx context.Context) error {
 
 // bounds returns the first offset and the high watermark as a read_uncommitted reader sees it.
 func (r *reader) bounds(ctx context.Context, partition int32) (low, high int64, err error) {
-	tp := kafka.TopicPartition{Topic: &r.s.cfg.Topic, Partition: partition}
-	for i, spec := range []kafka.OffsetSpec{kafka.EarliestOffsetSpec, kafka.LatestOffsetSpec} {
-		res, err := r.admin.ListOffsets(ctx, map[kafka.TopicPartition]kafka.OffsetSpec{tp: spec}, kafka.SetAdminIsolationLevel(kafka.IsolationLevelReadUncommitted))
-		if err != nil {
-			return 0, 0, failed("ends of the offsets topic", err)
-		}
-		for _, info := range res.ResultInfos {
-			if info.Error.Code() != kafka.ErrNoError {
-				return 0, 0, failed(fmt.Sprintf("ends of offsets topic %q, partition %d", *tp.Topic, partition), info.Error)
-			}
-			if i == 0 {
-				low = int64(info.Offset)
-			} else {
-				high = int64(info.Offset)
-			}
-		}
+	if low, err = r.end(ctx, partition, kafka.EarliestOffsetSpec); err != nil {
+		return 0, 0, err
 	}
-	return low, high, nil
+	high, err = r.end(ctx, partition, kafka.LatestOffsetSpec)
+	return low, high, err
+}
+
+// electionTime bounds the wait for a partition's leader: a new topic has none for a moment, and a broker that went away is replaced in seconds.
+const electionTime = 15 * time.Second
+
+// end returns one end of a partition, and waits for its leader.
+func (r *reader) end(ctx context.Context, partition int32, spec kafka.OffsetSpec) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, electionTime)
+	defer cancel()
+	tp := kafka.TopicPartition{Topic: &r.s.cfg.Topic, Partition: partition}
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		res, err := r.admin.ListOffsets(ctx, map[kafka.TopicPartition]kafka.OffsetSpec{tp: spec}, kafka.SetAdminIsolationLevel(kafka.IsolationLevelReadUncommitted))
+		for _, info := range res.ResultInfos {
+			if info.Error.Code() == kafka.ErrNoError && err == nil {
+				return int64(info.Offset), nil
+			}
+			err = info.Error
+		}
+		if err == nil {
+			err = kafka.NewError(kafka.ErrUnknownPartition, "", false)
+		}
+		switch code := err.(type) {
+		case kafka.Error:
+			switch code.Code() {
+			case kafka.ErrNotLeaderForPartition, kafka.ErrLeaderNotAvailable, kafka.ErrUnknownTopicOrPart, kafka.ErrUnknownPartition, kafka.ErrKafkaStorageError,
+				kafka.ErrReplicaNotAvailable, kafka.ErrFencedLeaderEpoch, kafka.ErrUnknownLeaderEpoch, kafka.ErrTransport:
+				select {
+				case <-ctx.Done():
+				case <-time.After(wait):
+					continue
+				}
+			}
+		}
+		return 0, failed(fmt.Sprintf("ends of offsets topic %q, partition %d", *tp.Topic, partition), err)
+	}
 }
 
 // scan calls f with each committed record in [start, end), and returns when the reader's position is at end or beyond; f's arguments are only good during
