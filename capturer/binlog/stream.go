@@ -1,16 +1,13 @@
 package binlog
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"math"
 	"sync/atomic"
 
-	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
 )
 
@@ -61,9 +58,6 @@ type txn struct {
 	xid    string // an XA transaction: its events are held
 	gen    uint64 // tells the table maps of one transaction from those of others
 }
-
-// place is where an event stands.
-type place struct{ pos, end uint64 }
 
 // innerSource gives events that stand inside another event, header first and without checksum. io.EOF ends it.
 type innerSource interface {
@@ -191,93 +185,6 @@ func (s *Stream) packet() ([]byte, error) {
 	return b[1:], nil
 }
 
-// verify checks and cuts off the checksum.
-func (s *Stream) verify(h header, b []byte) ([]byte, error) {
-	has := s.checksum
-	switch h.kind {
-	case formatDescriptionEvent:
-		// The last five bytes are the algorithm, and the event's own checksum whatever that is.
-		if len(b) < headerSize+2+50+4+1+checksumBytes+1 {
-			return nil, errShort
-		}
-		s.checksum = b[len(b)-checksumBytes-1] == 1
-		has = s.checksum
-		if !has {
-			return b[:len(b)-checksumBytes], nil
-		}
-	case rotateEvent:
-		// The first event of a dump comes before the format description: whether it has a checksum, only the checksum tells.
-		if n := len(b) - checksumBytes; n >= headerSize+8 && crc32.ChecksumIEEE(b[:n]) == uint32(uintLE(b[n:])) {
-			return b[:n], nil
-		}
-		if h.logPos == 0 || h.flags&flagArtificial != 0 {
-			return b, nil
-		}
-	}
-	if !has {
-		return b, nil
-	}
-	n := len(b) - checksumBytes
-	if n < headerSize {
-		return nil, errShort
-	}
-	if s.cfg.VerifyChecksum {
-		if want, got := uint32(uintLE(b[n:])), crc32.ChecksumIEEE(b[:n]); want != got {
-			return nil, errs.E(errs.Corrupt, "the checksum of the %s event that ends at %d is %08x, its bytes give %08x; check the file with mysqlbinlog "+
-				"--verify-binlog-checksum on the server", h.kind, h.logPos, want, got)
-		}
-	}
-	return b[:n], nil
-}
-
-// place finds where an event stands. Headers hold the low 32 bits of the end, or 0: in events made for the reader, and on MariaDB from 11.4 on inside
-// transactions.
-func (s *Stream) place(h header) place {
-	switch h.kind {
-	case rotateEvent, heartbeatEvent, heartbeatV2Event:
-		return place{s.pos, s.pos}
-	case formatDescriptionEvent, previousGtidsEvent, mariaGtidList, mariaStartEncryption:
-		// They stand at the head of the file, and are repeated to a reader that begins further on.
-		if end := uint64(h.logPos); end > s.pos {
-			s.pos = end
-		}
-		return place{s.pos, s.pos}
-	}
-	if h.flags&flagArtificial != 0 {
-		return place{s.pos, s.pos}
-	}
-	end := s.pos + uint64(h.size)
-	if h.logPos != 0 && uint32(end) != h.logPos {
-		// The server left events out: the position jumps forward.
-		end = s.pos&^math.MaxUint32 | uint64(h.logPos)
-		if end < s.pos {
-			end += 1 << 32
-		}
-	}
-	s.pos = end
-	return place{end - min(end, uint64(h.size)), end}
-}
-
-// skip says whether an event stands before the place where the caller wanted to begin.
-func (s *Stream) skip(h header, at place) bool {
-	switch h.kind {
-	case rotateEvent, formatDescriptionEvent, heartbeatEvent, heartbeatV2Event:
-		return false
-	}
-	if at.pos >= s.skipTo {
-		s.skipTo = 0
-		return false
-	}
-	return true
-}
-
-func (s *Stream) skipError(at place) error {
-	if at.pos < s.skipTo && at.end > s.skipTo {
-		return errs.E(errs.Gap, "position %d is not the start of an event: the event there stands at %d; take a new snapshot", s.skipTo, at.pos)
-	}
-	return nil
-}
-
 // dispatch handles one event, header first.
 func (s *Stream) dispatch(b []byte, at place) (bool, error) {
 	h, body := parseHeader(b), b[headerSize:]
@@ -300,10 +207,8 @@ func (s *Stream) dispatch(b []byte, at place) (bool, error) {
 			return s.cutOff(h, b, at), nil
 		}
 		return s.gtidSeen(h, body, at)
-	case queryEvent:
+	case queryEvent, mariaQueryCompressed:
 		return s.statement(h, body, at)
-	case mariaQueryCompressed:
-		return s.compressedStatement(h, body, at)
 	case executeLoadQueryEvent:
 		return s.loadStatement(h, body, at)
 	case rowsQueryEvent:
@@ -475,90 +380,4 @@ func (s *Stream) formatDescription(body []byte) error {
 		s.tableIDSize = 4
 	}
 	return nil
-}
-
-// statement handles QUERY events.
-func (s *Stream) statement(h header, body []byte, at place) (bool, error) {
-	q, err := parseQuery(body)
-	if err != nil {
-		return false, err
-	}
-	switch verbOf(q.sql) {
-	case beginVerb:
-		if s.txn.open { // MariaDB: its GTID event was the BEGIN
-			s.txn.index++
-			return false, nil
-		}
-		return s.open(h, at, q.thread), nil
-	case commitVerb:
-		if s.txn.open {
-			return s.end(h, at, Commit), nil
-		}
-	case rollbackVerb:
-		if s.txn.open {
-			return s.end(h, at, Rollback), nil
-		}
-	case savepointVerb:
-		s.txn.index++
-		if bytes.EqualFold(q.sql[:4], []byte("ROLL")) && s.txn.open {
-			return false, errs.E(errs.Unsupported, "ROLLBACK TO SAVEPOINT at %d undoes rows that were read already; the server logs it so only where the "+
-				"transaction also changed tables of a non-transactional engine. Start behind it, with a new snapshot of those tables", at.pos)
-		}
-		return false, nil
-	case xaStartVerb:
-		return false, s.xaStart(h, &q, at)
-	case xaEndVerb:
-		s.txn.index++
-		return false, nil
-	case xaCommitVerb:
-		return s.xaCommit(h, &q, at)
-	case xaRollbackVerb:
-		s.xaRollback(&q)
-	}
-	s.emitStatement(h, &q, at)
-	return true, nil
-}
-
-func (s *Stream) emitStatement(h header, q *queryInfo, at place) {
-	inside := s.txn.open
-	if !inside {
-		s.txn.thread = q.thread
-		if s.cfg.Flavor != config.MariaDB || s.gtid.gno == 0 {
-			s.txn.pos = at.pos
-		}
-	}
-	s.event(h, Query, at)
-	s.ev.EventIndex = s.txn.index
-	s.ev.SQL, s.ev.Database, s.ev.InTransaction = q.text(), string(q.database), inside
-	if inside {
-		s.txn.index++
-		return
-	}
-	s.finish()
-}
-
-func (s *Stream) compressedStatement(h header, body []byte, at place) (bool, error) {
-	q, err := parseQuery(body)
-	if err != nil {
-		return false, err
-	}
-	if q.sql, err = s.inflate.mariaDB(q.sql, s.cfg.MaxEventBytes); err != nil {
-		return false, fmt.Errorf("compressed statement at %d: %w", at.pos, err)
-	}
-	s.emitStatement(h, &q, at)
-	return true, nil
-}
-
-// loadStatement handles the statement-based LOAD DATA: a QUERY event with 13 bytes more in its fixed part.
-func (s *Stream) loadStatement(h header, body []byte, at place) (bool, error) {
-	const fixed, more = 13, 13
-	if len(body) < fixed+more {
-		return false, errShort
-	}
-	q, err := parseQuery(append(bytes.Clone(body[:fixed]), body[fixed+more:]...))
-	if err != nil {
-		return false, err
-	}
-	s.emitStatement(h, &q, at)
-	return true, nil
 }
