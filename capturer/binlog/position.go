@@ -2,6 +2,7 @@ package binlog
 
 import (
 	"hash/crc32"
+	"math"
 
 	"github.com/rowmesh/rowmesh/services/errs"
 )
