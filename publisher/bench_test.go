@@ -99,6 +99,7 @@ func BenchmarkLane(b *testing.B) {
 			addr := broker(b)
 			mesh := newFakeMesh()
 			name := fmt.Sprintf("publisher-bench-%d", time.Now().UnixNano())
+			b.Cleanup(func() { removeTopics(b, addr, name) })
 			conf := map[string]string{"connector.class": "io.debezium.connector.mysql.MySqlConnector", "database.hostname": "h", "database.user": "u",
 				"database.server.id": "1", "topic.prefix": name, "value.converter.schemas.enable": "false", "key.converter.schemas.enable": "false",
 				"value.converter": "org.apache.kafka.connect.json.JsonConverter", "key.converter": "org.apache.kafka.connect.json.JsonConverter",

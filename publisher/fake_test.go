@@ -361,27 +361,29 @@ func (w *world) configure() {
 }
 
 // clean removes all topics of the world.
-func (w *world) clean() {
-	a, err := kafka.NewAdminClient(&kafka.ConfigMap{"bootstrap.servers": w.addr})
+func (w *world) clean() { removeTopics(w.t, w.addr, w.name) }
+
+func removeTopics(t testing.TB, addr, prefix string) {
+	a, err := kafka.NewAdminClient(&kafka.ConfigMap{"bootstrap.servers": addr})
 	if err != nil {
-		w.t.Error(err)
+		t.Error(err)
 		return
 	}
 	defer a.Close()
 	m, err := a.GetMetadata(nil, true, 10_000)
 	if err != nil {
-		w.t.Error(err)
+		t.Error(err)
 		return
 	}
 	var names []string
 	for n := range m.Topics {
-		if strings.HasPrefix(n, w.name) {
+		if strings.HasPrefix(n, prefix) {
 			names = append(names, n)
 		}
 	}
 	if len(names) > 0 {
 		if _, err := a.DeleteTopics(context.Background(), names); err != nil {
-			w.t.Error(err)
+			t.Error(err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package offset
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"testing"
@@ -111,7 +112,7 @@ func newStore(t *testing.T, partitions int) *Store {
 			return
 		}
 		defer r.close()
-		if _, err := r.admin.DeleteTopics(t.Context(), []string{topic}); err != nil && t.Context().Err() == nil {
+		if _, err := r.admin.DeleteTopics(context.Background(), []string{topic}); err != nil {
 			t.Error(err)
 		}
 	})
