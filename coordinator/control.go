@@ -17,6 +17,9 @@ const (
 	seeTimeout = time.Second
 	// loadTimeout bounds how long a read waits for the first reading of the registry.
 	loadTimeout = 5 * time.Second
+	// clearTimeout bounds how long a create waits until the leader has cleared away what an earlier connector of that name has left. That takes
+	// milliseconds; without a leader the lanes of the old one become the new one's.
+	clearTimeout = time.Second
 	// writeAttempts when somebody else writes the same connector meanwhile. Each failure means that another writer got through.
 	writeAttempts = 20
 )
@@ -88,12 +91,33 @@ func (c *Control) Create(ctx context.Context, name string, config []registry.Ent
 	if strings.TrimSpace(name) == "" {
 		return errs.E(errs.Invalid, "a connector needs a name")
 	}
+	c.awaitClear(ctx, name)
 	stored, err := c.store.CreateConnector(ctx, registry.Connector{Name: name, Config: config, Target: target, CreatedMS: time.Now().UnixMilli()})
 	if err != nil {
 		return err
 	}
 	c.see(ctx, stored.ModRevision)
 	return nil
+}
+
+// awaitClear waits until nothing is left of a connector that was deleted just now: clients that create it again at once would see its tasks and topics.
+func (c *Control) awaitClear(ctx context.Context, name string) {
+	ctx, cancel := context.WithTimeout(ctx, clearTimeout)
+	defer cancel()
+	for {
+		st, changed := c.cache.State()
+		if st == nil {
+			return
+		}
+		if _, exists := st.Connectors[name]; exists || len(lanesOf(st)[name]) == 0 && len(statusesOf(st)[name]) == 0 {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Update replaces a connector's config, or creates the connector, running. A config that says the same as before changes nothing.

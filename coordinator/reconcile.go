@@ -118,7 +118,8 @@ func (r *reconciler) wantLanes(c registry.Connector) {
 		r.wanted = append(r.wanted, have...)
 		return
 	}
-	if w.lanes == 0 {
+	// A paused connector keeps the lanes it has and gets no others: it has no tasks until it runs for the first time, as in Kafka Connect.
+	if w.lanes == 0 || c.Target == registry.Paused && len(have) == 0 {
 		return
 	}
 	layout, wait := r.layout(c, w.lanes)

@@ -108,6 +108,23 @@ func TestNothingMovesWithoutNeed(t *testing.T) {
 	}
 }
 
+func TestPausedFromTheStart(t *testing.T) {
+	w := newWorld(t)
+	w.join(registry.Publisher, "p1")
+	w.connector("c")
+	w.target("c", registry.Paused)
+	w.settle()
+	want(t, "never ran", w.lanes("c"), "")
+	w.target("c", registry.Running)
+	w.settle()
+	want(t, "runs", w.lanes("c"), "p1@1")
+	w.target("c", registry.Stopped)
+	w.settle()
+	w.target("c", registry.Paused)
+	w.settle()
+	want(t, "paused from stopped", w.lanes("c"), "")
+}
+
 func TestLayoutsFollowEachOther(t *testing.T) {
 	w := newWorld(t)
 	w.join(registry.Publisher, "p1", "p2")

@@ -184,7 +184,7 @@ func (w *world) check(seed uint64) {
 		layout := w.st.Layouts[name]
 		wish := wishOf(c, w.maxLanes)
 		switch {
-		case c.Target == registry.Stopped && count[name] == 0:
+		case c.Target != registry.Running && count[name] == 0: // stopped, or paused before it ran
 		case c.Target != registry.Stopped && count[name] == wish.lanes:
 		case c.Target != registry.Stopped && count[name] == layout.Current.Count && layout.Started && !layout.Settled:
 		default:

@@ -189,14 +189,19 @@ type inbox struct {
 	mu    sync.Mutex
 	lane  *registry.Lane
 	fresh bool
+	gone  bool // the lane was taken away
 	wake  chan struct{}
 }
 
 func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }
 
+// put puts an assignment; nil takes the lane away, for good: a lane that comes back is another task's, for what this one knows may be of a connector
+// that was deleted and made again under its name.
 func (b *inbox) put(l *registry.Lane) {
 	b.mu.Lock()
-	b.lane, b.fresh = l, true
+	if !b.gone {
+		b.lane, b.fresh, b.gone = l, true, l == nil
+	}
 	b.mu.Unlock()
 	select {
 	case b.wake <- struct{}{}:

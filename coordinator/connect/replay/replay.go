@@ -32,9 +32,11 @@ type Config struct {
 
 // Departure is an answer that is not the recorded one, on purpose.
 type Departure struct {
-	Status   int
+	Status   int // 0: the answer is as recorded
 	Contains string
 	Why      string
+	NoWait   bool // what the step waits for does not come, for the same reason
+	Maybe    bool // the answer may be the recorded one as well
 }
 
 // Difference is an answer that is not as it should be.
@@ -79,12 +81,18 @@ func Run(ctx context.Context, name string, c Config) ([]Difference, error) {
 	}
 	var out []Difference
 	for i, s := range sc.Steps {
-		got, err := r.step(ctx, s)
+		d := c.Departures[i]
+		if d.NoWait {
+			s.Await = nil
+		}
+		got, vain, err := r.step(ctx, s)
 		if err != nil {
 			return out, fmt.Errorf("%s: step %d %s %s: %w", name, i, s.Method, s.Path, err)
 		}
-		if text := r.judge(s, want[i], got, c.Departures[i]); text != "" {
-			out = append(out, Difference{i, s.Method, s.Path, text})
+		for _, text := range []string{vain, r.judge(s, want[i], got, d)} {
+			if text != "" {
+				out = append(out, Difference{i, s.Method, s.Path, text})
+			}
 		}
 	}
 	return out, nil
@@ -94,7 +102,7 @@ func Run(ctx context.Context, name string, c Config) ([]Difference, error) {
 func (r *run) judge(s step, want, got answer, d Departure) string {
 	diff := r.diff(s, want, got)
 	switch {
-	case d.Status == 0:
+	case d.Status == 0 || d.Maybe && diff == "":
 		return diff
 	case diff == "":
 		return fmt.Sprintf("answers as recorded: the departure (%s) is no more", d.Why)
@@ -118,22 +126,28 @@ func (r *run) collapse(s string) string {
 	return s
 }
 
-// step waits as the step says and sends its request.
-func (r *run) step(ctx context.Context, s step) (answer, error) {
-	if !r.Live {
-		return r.send(ctx, s)
-	}
-	if err := sleep(ctx, time.Duration(s.SleepMS)*time.Millisecond); err != nil {
-		return answer{}, err
-	}
-	if s.Await != nil {
-		if err := r.await(ctx, *s.Await); err != nil {
-			return answer{}, err
+// step waits as the step says and sends its request. vain says what was waited for and did not come.
+func (r *run) step(ctx context.Context, s step) (got answer, vain string, err error) {
+	if r.Live {
+		if err := sleep(ctx, time.Duration(s.SleepMS)*time.Millisecond); err != nil {
+			return answer{}, "", err
+		}
+		if s.Await != nil {
+			if vain, err = r.await(ctx, *s.Await); err != nil {
+				return answer{}, "", err
+			}
+		}
+		if s.Watch != nil {
+			got, err = r.watch(ctx, s)
+			return got, vain, err
 		}
 	}
-	if s.Watch == nil {
-		return r.send(ctx, s)
-	}
+	got, err = r.send(ctx, s)
+	return got, vain, err
+}
+
+// watch sends a step's request until its answer is the one watched for, or its time has passed.
+func (r *run) watch(ctx context.Context, s step) (answer, error) {
 	until, err := regexp.Compile(s.Watch.Until)
 	if err != nil {
 		return answer{}, err
@@ -152,25 +166,27 @@ func (r *run) step(ctx context.Context, s step) (answer, error) {
 // awaitEvery is often enough that states of a tenth of a second are seen.
 const awaitEvery = 50 * time.Millisecond
 
-// await waits for a condition, or until its time has passed.
-func (r *run) await(ctx context.Context, a await) error {
+// await waits for a condition. vain holds the last answer where its time has passed.
+func (r *run) await(ctx context.Context, a await) (vain string, err error) {
 	matches, err := regexp.Compile(a.Matches)
 	if err != nil {
-		return err
+		return "", err
 	}
 	for end := time.Now().Add(limit(a.TimeoutS)); ; {
 		got, err := r.send(ctx, step{Method: http.MethodGet, Path: a.Path})
 		if err != nil {
-			return err
+			return "", err
 		}
 		body := r.expand(got.Body)
-		met := (a.Status == 0 || a.Status == got.Status) && strings.Contains(body, r.expand(a.Contains)) && matches.MatchString(body) &&
-			(a.NotContains == "" || !strings.Contains(body, a.NotContains))
-		if met || time.Now().After(end) {
-			return nil
+		switch {
+		case (a.Status == 0 || a.Status == got.Status) && strings.Contains(body, r.expand(a.Contains)) && matches.MatchString(body) &&
+			(a.NotContains == "" || !strings.Contains(body, a.NotContains)):
+			return "", nil
+		case time.Now().After(end):
+			return fmt.Sprintf("waited in vain for %+v, last %d %.600s", a, got.Status, got.Body), nil
 		}
 		if err := sleep(ctx, awaitEvery); err != nil {
-			return err
+			return "", err
 		}
 	}
 }
@@ -196,8 +212,8 @@ func (r *run) clean(ctx context.Context) error {
 		if _, err := r.send(ctx, step{Method: http.MethodDelete, Path: path}); err != nil {
 			return err
 		}
-		if err := r.await(ctx, await{Path: path + "/status", Status: http.StatusNotFound}); err != nil {
-			return err
+		if vain, err := r.await(ctx, await{Path: path + "/status", Status: http.StatusNotFound}); err != nil || vain != "" {
+			return fmt.Errorf("remove connector %s: %s (%w)", n, vain, err)
 		}
 	}
 	return nil
