@@ -23,6 +23,10 @@ type place struct {
 	// gtids are executed before this place; nil if the log has none or the start did not say. Owned by whoever owns the place.
 	gtids *gtid.Set
 	uuid  string // server_uuid; empty if unknown (MariaDB)
+	// exact says that file and pos are the end of a transaction in the log of the server uuid, and that gtids are what comes before it there. Not so for
+	// Debezium's offsets, which point behind a GTID event; for what a server says of the end of its log while it commits (a transaction may be before pos and
+	// not yet among its GTIDs); and for places that were carried over from another server.
+	exact bool
 }
 
 // cursor is a place inside a transaction: events of it that are wholly delivered, and rows of the next one. Zero at a transaction's start.
@@ -88,9 +92,9 @@ func fileNumber(file string) uint64 {
 }
 
 // encodeToken makes the opaque token.
-func encodeToken(start *rowv1.Position, c cursor) []byte {
+func encodeToken(start *rowv1.Position, c cursor, exact bool) []byte {
 	// Marshalling fails only for strings that are not UTF-8, which GTID sets and file names are not.
-	b, _ := proto.Marshal(&rowv1.ResumeToken{Version: tokenVersion, Start: start, Event: c.event, Row: c.row})
+	b, _ := proto.Marshal(&rowv1.ResumeToken{Version: tokenVersion, Start: start, Event: c.event, Row: c.row, Exact: exact})
 	return b
 }
 

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/rowmesh/rowmesh/capturer/binlog"
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/source"
 )
@@ -45,6 +47,7 @@ type reader struct {
 	boundaries uint64    // counts them
 	atBoundary bool      // no transaction is open
 	headAt     place     // end of the log when the connection was made
+	byGTID     bool      // the connection began at a GTID set
 	skip       cursor    // what of the next transaction was handed out before this connection
 	done       cursor    // what of the open transaction is handed out
 	txn        txn       // the open transaction
@@ -177,13 +180,14 @@ func (r *reader) connect(ctx context.Context) error {
 		r.done = cursor{}
 	}
 	if r.at.uuid != "" && r.at.uuid != r.info.ServerUUID {
-		r.at.file, r.at.pos = "", 0 // names of another server's files; the log's first event has this one's
+		r.at.file, r.at.pos, r.at.exact = "", 0, false // names of another server's files; the log's first event has this one's
 	}
 	r.at.uuid = r.info.ServerUUID
-	start := binlog.Start{File: r.at.file, Pos: r.at.pos}
-	if r.at.gtids != nil && r.info.HasGTIDs() {
-		start.GTIDs = r.at.gtids.String()
+	start, err := r.dumpFrom(ctx, session)
+	if err != nil {
+		return err
 	}
+	r.byGTID = start.GTIDs != ""
 	if r.tables == nil {
 		if r.tables, err = newTables(ctx, r, session); err != nil {
 			return err
@@ -197,6 +201,26 @@ func (r *reader) connect(ctx context.Context) error {
 	r.skip, r.atBoundary = r.done, true
 	r.caughtUp.Store(false)
 	return nil
+}
+
+// dumpFrom says where to ask for the log. GTIDs hold on any server, but MySQL looks for them from the beginning of a file, which takes a second where the
+// file has some 500 MB. On the server that the place was taken from, file and position name it as well, and at once.
+func (r *reader) dumpFrom(ctx context.Context, session Session) (binlog.Start, error) {
+	start := binlog.Start{File: r.at.file, Pos: r.at.pos}
+	if r.at.gtids == nil {
+		return start, nil
+	}
+	if r.at.exact && r.info.Flavor == config.MySQL {
+		logs, err := session.Logs(ctx)
+		if err != nil {
+			return start, err
+		}
+		if slices.ContainsFunc(logs, func(l source.BinaryLog) bool { return l.Name == r.at.file && l.Size >= r.at.pos }) {
+			return start, nil
+		}
+	}
+	start.GTIDs = r.at.gtids.String()
+	return start, nil
 }
 
 // read takes events until the connection breaks.
@@ -261,7 +285,7 @@ func (r *reader) take(ctx context.Context, ev *binlog.Event) error {
 		r.atBoundary, r.done = false, r.skip
 		if ev.File != r.at.file { // the first transaction after a start by GTIDs
 			r.flushAll()
-			r.at.file, r.at.pos = ev.File, ev.Pos
+			r.at.file, r.at.pos, r.at.exact = ev.File, ev.Pos, false
 		}
 	case binlog.Rows:
 		return r.rows(ctx, ev)
@@ -303,10 +327,16 @@ func (r *reader) advance(file string, end uint64, sid string, gno uint64) error 
 			return errs.E(errs.Corrupt, "%s:%d: %w", file, end, err)
 		}
 	}
-	r.at.file, r.at.pos = file, end
+	r.at.file, r.at.pos, r.at.exact = file, end, r.exactAt(file, end)
 	r.boundaries++
 	r.atBoundary = true
 	return nil
+}
+
+// exactAt says whether the end of a transaction is an exact place. Reading by GTIDs delivers what is not in a set, in the order of this log; others that are in the set
+// may come behind it. All of those are before the end that the log had when the connection was made, so from there on file and position say it all.
+func (r *reader) exactAt(file string, end uint64) bool {
+	return r.at.uuid != "" && (!r.byGTID || comparePositions(file, end, r.headAt.file, r.headAt.pos) >= 0)
 }
 
 // move moves the boundary over what is not a transaction.
@@ -360,7 +390,7 @@ func (f *feed) tell(r *reader, caughtUp bool) {
 	f.mark = r.boundaries
 	pos := r.at.position()
 	c := &rowv1.Checkpoint{
-		Token: encodeToken(pos, cursor{}), TransactionEnd: true,
+		Token: encodeToken(pos, cursor{}, r.at.exact), TransactionEnd: true,
 		Offset: &rowv1.SourceOffset{TsSec: r.eventSeconds(), File: pos.File, Pos: pos.Pos, Gtids: pos.Gtids, ServerId: r.txn.serverID},
 	}
 	p := &capturev1.Progress{Checkpoint: c, TimeUs: uint64(max(r.eventSeconds(), 0)) * 1e6, CaughtUp: caughtUp}

@@ -259,7 +259,7 @@ func (s *dbSource) subscribers() (subs []*capturev1.Subscriber, connections uint
 // startAt notes where the feed begins.
 func (f *feed) startAt(at *rowv1.Position, skip cursor) {
 	f.start = at
-	f.token = encodeToken(at, skip)
+	f.token = encodeToken(at, skip, false)
 }
 
 // pump sends what the reader queues until the subscription ends.

@@ -59,6 +59,7 @@ func (s *dbSource) resolve(ctx context.Context, session Session, start *capturev
 		if o.at, err = newPlace(info.Flavor, t.Start); err != nil {
 			return o, err
 		}
+		o.at.exact = t.Exact && o.at.uuid != ""
 		o.skip = cursor{t.Event, t.Row}
 	case *capturev1.Start_Position:
 		if at.Position.GetFile() == "" && at.Position.GetGtids() == "" {
