@@ -80,6 +80,7 @@ func newMesh(t testing.TB, e engine, addr string) *mesh {
 	m.start()
 	t.Cleanup(func() {
 		m.conn.Exec(context.Background(), "DROP DATABASE IF EXISTS "+m.db)
+		m.conn.Exec(context.Background(), "DROP USER IF EXISTS "+testUser+"@'%'")
 		m.conn.Close()
 	})
 	return m
