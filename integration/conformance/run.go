@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -76,8 +78,8 @@ type runner struct {
 	name      string // database and topic prefix
 	connector string
 	sql       *client.Conn
-	markers   atomic.Int64
-	next      int
+	seen      atomic.Int64 // highest marker in Kafka
+	next      int64        // last marker written
 }
 
 func (r *runner) connect() *client.Conn {
@@ -136,14 +138,13 @@ func (r *runner) file(name string) {
 	}
 }
 
-// await writes markers until the connector produces one.
+// await writes markers until the connector has produced one of them.
 func (r *runner) await(what string) {
 	r.t.Helper()
-	before := r.markers.Load()
-	begin := time.Now()
+	begin, first := time.Now(), r.next+1
 	var wrote time.Time
-	for r.markers.Load() == before {
-		if time.Since(wrote) > time.Second {
+	for r.seen.Load() < first {
+		if time.Since(wrote) > time.Second { // without a snapshot of rows, one that was too early never comes
 			wrote = time.Now()
 			r.next++
 			r.exec("set timestamp=1700000000")
@@ -248,7 +249,10 @@ func (r *runner) settled() {
 	})
 }
 
-// watch counts the marker's records.
+// markerID is the id in a marker's key, with or without a schema before it.
+var markerID = regexp.MustCompile(`"id":(\d+)`)
+
+// watch notes the marker's records.
 func (r *runner) watch(ctx context.Context) {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(r.mesh.Kafka), kgo.ConsumeTopics(r.name+"."+r.name+".zz_marker"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.MetadataMinAge(50*time.Millisecond), kgo.MetadataMaxAge(500*time.Millisecond), kgo.FetchMaxWait(100*time.Millisecond), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
@@ -258,7 +262,15 @@ func (r *runner) watch(ctx context.Context) {
 	}
 	defer cl.Close()
 	for ctx.Err() == nil {
-		r.markers.Add(int64(cl.PollFetches(ctx).NumRecords()))
+		cl.PollFetches(ctx).EachRecord(func(x *kgo.Record) {
+			m := markerID.FindAllSubmatch(x.Key, -1)
+			if len(m) == 0 {
+				return
+			}
+			if id, err := strconv.ParseInt(string(m[len(m)-1][1]), 10, 64); err == nil && id > r.seen.Load() {
+				r.seen.Store(id)
+			}
+		})
 	}
 }
 
