@@ -28,6 +28,7 @@ const (
 // and by Server. Errors have a kind: NotFound, Exists, Invalid, Unavailable (etcd).
 type Control struct {
 	cfg      Config
+	rules    rules
 	store    *registry.Store
 	cache    *registry.Cache
 	reports  *reports
@@ -49,7 +50,7 @@ func (c *Control) see(ctx context.Context, revision int64) {
 }
 
 func (c *Control) viewer(st *registry.State) *viewer {
-	return newViewer(st, c.cfg.HTTPAddress, c.cfg.MaxLanes, c.warnings)
+	return newViewer(st, c.cfg.HTTPAddress, c.rules, c.warnings)
 }
 
 // List returns all connectors by name, as last seen.

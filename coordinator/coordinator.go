@@ -59,6 +59,8 @@ type Deps struct {
 	Validate func(ctx context.Context, name string, config map[string]string) (warnings, problems []string)
 	// Warnings says what of a config is not honoured, without asking anybody. nil: nothing.
 	Warnings func(name string, config map[string]string) []string
+	// Source says which source a config reads from, the references in it resolved. nil: registry.SourceOf.
+	Source func(config map[string]string) (registry.SourceID, error)
 	// Registerer takes the metrics.
 	Registerer prometheus.Registerer
 	Log        *slog.Logger
@@ -67,6 +69,7 @@ type Deps struct {
 // Coordinator is one of the mesh's coordinators.
 type Coordinator struct {
 	cfg     Config
+	rules   rules
 	deps    Deps
 	cache   *registry.Cache
 	control *Control
@@ -87,9 +90,12 @@ func New(cfg Config, deps Deps) (*Coordinator, error) {
 	if deps.Registerer == nil {
 		deps.Registerer = prometheus.NewRegistry()
 	}
-	c := &Coordinator{cfg: cfg, deps: deps, cache: deps.Store.NewCache(), log: deps.Log, reports: newReports(deps.Dial, deps.Log)}
-	c.metrics = newMetrics(deps.Registerer, c.cache)
-	c.control = &Control{cfg: cfg, store: deps.Store, cache: c.cache, reports: c.reports, warnings: deps.Warnings}
+	if deps.Source == nil {
+		deps.Source = registry.SourceOf
+	}
+	c := &Coordinator{cfg: cfg, rules: rules{cfg.MaxLanes, deps.Source}, deps: deps, cache: deps.Store.NewCache(), log: deps.Log, reports: newReports(deps.Dial, deps.Log)}
+	c.metrics = newMetrics(deps.Registerer, c.cache, c.rules)
+	c.control = &Control{cfg: cfg, rules: c.rules, store: deps.Store, cache: c.cache, reports: c.reports, warnings: deps.Warnings}
 	return c, nil
 }
 

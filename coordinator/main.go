@@ -3,7 +3,6 @@ package coordinator
 import (
 	"context"
 	"flag"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -77,7 +76,7 @@ func Main(ctx context.Context, args []string, version string, logs io.Writer) er
 	v := validator{secrets: secrets, directory: p.Store.NewDirectory(), dial: dial}
 	co, err := New(Config{ID: p.Member.ID, GRPCAddress: p.Member.GRPCAddress, HTTPAddress: listener.Addr().String(), RESTURL: c.restURL, Version: version}, Deps{
 		Store: p.Store, Dial: dial,
-		Tables: v.tables, Validate: v.validate, Warnings: v.warnings, Registerer: p.Metrics, Log: p.Log,
+		Tables: v.tables, Validate: v.validate, Warnings: v.warnings, Source: v.source, Registerer: p.Metrics, Log: p.Log,
 	})
 	if err != nil {
 		listener.Close()
@@ -115,16 +114,18 @@ type validator struct {
 	dial      func(addr string) (*grpc.ClientConn, error)
 }
 
-func (v validator) parse(name string, cfg map[string]string) (*config.Connector, config.Result) {
-	resolved, err := v.secrets.Resolve(cfg)
+// source returns the source that a config reads from, references resolved: connectors of one server share it however they name it.
+func (v validator) source(cfg map[string]string) (registry.SourceID, error) {
+	address := map[string]string{"database.hostname": cfg["database.hostname"], "database.port": cfg["database.port"]}
+	resolved, err := v.secrets.Resolve(address)
 	if err != nil {
-		return nil, config.Result{Errors: []config.Problem{{Option: "", Text: err.Error()}}}
+		return "", err
 	}
-	return config.Parse(name, resolved)
+	return registry.SourceOf(resolved)
 }
 
 func (v validator) validate(ctx context.Context, name string, cfg map[string]string) (warnings, problems []string) {
-	c, r := v.parse(name, cfg)
+	c, r := v.secrets.Parse(name, cfg)
 	if len(r.Errors) == 0 {
 		live := connect.Preflight{}.Validate(ctx, c)
 		r.Warnings, r.Errors = append(r.Warnings, live.Warnings...), live.Errors
@@ -133,7 +134,7 @@ func (v validator) validate(ctx context.Context, name string, cfg map[string]str
 }
 
 func (v validator) warnings(name string, cfg map[string]string) []string {
-	_, r := v.parse(name, cfg)
+	_, r := v.secrets.Parse(name, cfg)
 	return texts(r.Warnings)
 }
 
@@ -169,7 +170,7 @@ func (o offsets) Put(ctx context.Context, connector string, entries []offset.Ent
 func clusterID(ctx context.Context, brokers string) (string, error) {
 	a, err := kafka.NewAdminClient(&kafka.ConfigMap{"bootstrap.servers": brokers})
 	if err != nil {
-		return "", fmt.Errorf("Kafka at %s: %w", brokers, err)
+		return "", errs.E(errs.Invalid, "client for Kafka at %s: %w", brokers, err)
 	}
 	defer a.Close()
 	return a.ClusterID(ctx)
@@ -177,7 +178,7 @@ func clusterID(ctx context.Context, brokers string) (string, error) {
 
 // tables asks the capturer of a connector's source for the tables that it captures, with the server's size estimates.
 func (v validator) tables(ctx context.Context, rc registry.Connector) ([]Table, error) {
-	c, r := v.parse(rc.Name, rc.Map())
+	c, r := v.secrets.Parse(rc.Name, rc.Map())
 	if len(r.Errors) > 0 {
 		return nil, errs.E(errs.Invalid, "%s", strings.Join(texts(r.Errors), "; "))
 	}

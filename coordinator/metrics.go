@@ -16,7 +16,7 @@ type metrics struct {
 	failures  prometheus.Counter
 }
 
-func newMetrics(r prometheus.Registerer, cache *registry.Cache) *metrics {
+func newMetrics(r prometheus.Registerer, cache *registry.Cache, rules rules) *metrics {
 	m := &metrics{
 		leader: prometheus.NewGauge(prometheus.GaugeOpts{Name: "rowmesh_coordinator_leader", Help: "1 while this coordinator leads."}),
 		moves: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rowmesh_coordinator_moves_total",
@@ -28,6 +28,7 @@ func newMetrics(r prometheus.Registerer, cache *registry.Cache) *metrics {
 	}
 	r.MustRegister(m.leader, m.moves, m.reconcile, m.failures, &stateCollector{
 		cache:      cache,
+		rules:      rules,
 		connectors: prometheus.NewDesc("rowmesh_connectors", "Connectors by state.", []string{"state"}, nil),
 		lanes:      prometheus.NewDesc("rowmesh_lanes", "Lanes (tasks) by state.", []string{"state"}, nil),
 		members:    prometheus.NewDesc("rowmesh_members", "Members with a lease by role.", []string{"role"}, nil),
@@ -45,6 +46,7 @@ func (m *metrics) applied(p plan, took time.Duration) {
 // stateCollector counts what the cache holds.
 type stateCollector struct {
 	cache                               *registry.Cache
+	rules                               rules
 	connectors, lanes, members, sources *prometheus.Desc
 }
 
@@ -64,7 +66,7 @@ func (s *stateCollector) Collect(out chan<- prometheus.Metric) {
 		return
 	}
 	connectors, lanes := make(map[string]int), make(map[string]int)
-	viewer := newViewer(st, "", 0, nil)
+	viewer := newViewer(st, "", s.rules, nil)
 	for _, c := range st.Connectors {
 		v := viewer.view(c)
 		connectors[v.State]++

@@ -47,12 +47,20 @@ type wish struct {
 	err string
 }
 
-func wishOf(c registry.Connector, maxLanes uint32) wish {
+// rules say how configs are read.
+type rules struct {
+	maxLanes uint32 // of one connector
+	// source says which source a config reads from; it resolves the references in it.
+	source func(config map[string]string) (registry.SourceID, error)
+}
+
+// wish reads what c asks for.
+func (r rules) wish(c registry.Connector) wish {
 	if c.Unreadable != "" {
 		return wish{err: c.Unreadable}
 	}
 	config := c.Map()
-	source, err := registry.SourceOf(config)
+	source, err := r.source(config)
 	if err != nil {
 		return wish{err: err.Error()}
 	}
@@ -63,14 +71,14 @@ func wishOf(c registry.Connector, maxLanes uint32) wish {
 	if c.Target == registry.Stopped {
 		n = 0
 	}
-	return wish{source: source, lanes: min(n, maxLanes)}
+	return wish{source: source, lanes: min(n, r.maxLanes)}
 }
 
 // reconciler makes one plan.
 type reconciler struct {
-	st       *registry.State
-	maxLanes uint32
-	tables   map[string]described // what is known of connectors' tables
+	rules
+	st     *registry.State
+	tables map[string]described // what is known of connectors' tables
 
 	lanes    map[string][]registry.Lane // by connector, by task
 	statuses map[string][]registry.LaneStatus
@@ -80,9 +88,9 @@ type reconciler struct {
 }
 
 // reconcile returns what should be different in st.
-func reconcile(st *registry.State, maxLanes uint32, tables map[string]described) plan {
+func reconcile(st *registry.State, rules rules, tables map[string]described) plan {
 	r := &reconciler{
-		st: st, maxLanes: maxLanes, tables: tables, lanes: lanesOf(st), statuses: statusesOf(st), layouts: make(map[string]registry.ConnectorLayout),
+		rules: rules, st: st, tables: tables, lanes: lanesOf(st), statuses: statusesOf(st), layouts: make(map[string]registry.ConnectorLayout),
 	}
 	for _, name := range slices.Sorted(maps.Keys(st.Connectors)) {
 		r.wantLanes(st.Connectors[name])
@@ -112,7 +120,7 @@ func (r *reconciler) names() []string {
 
 // wantLanes adds the lanes that c should have to wanted.
 func (r *reconciler) wantLanes(c registry.Connector) {
-	w := wishOf(c, r.maxLanes)
+	w := r.wish(c)
 	have := r.lanes[c.Name]
 	if w.err != "" {
 		r.wanted = append(r.wanted, have...)
@@ -247,13 +255,13 @@ func sameLayout(a, b registry.ConnectorLayout) bool {
 func (r *reconciler) planSources() {
 	users := make(map[registry.SourceID][]string) // connectors, sorted
 	for _, name := range slices.Sorted(maps.Keys(r.st.Connectors)) {
-		if w := wishOf(r.st.Connectors[name], r.maxLanes); w.err == "" && w.lanes > 0 {
+		if w := r.wish(r.st.Connectors[name]); w.err == "" && w.lanes > 0 {
 			users[w.source] = append(users[w.source], name)
 		}
 	}
 	for id, src := range r.st.Sources {
 		// A connector whose config cannot be read keeps the source that stands in its name.
-		if c, ok := r.st.Connectors[src.Connector]; ok && users[id] == nil && wishOf(c, r.maxLanes).err != "" {
+		if c, ok := r.st.Connectors[src.Connector]; ok && users[id] == nil && r.wish(c).err != "" {
 			users[id] = []string{src.Connector}
 		}
 	}

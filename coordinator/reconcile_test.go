@@ -81,7 +81,7 @@ func TestNothingMovesWithoutNeed(t *testing.T) {
 		return out
 	}
 	before := owners()
-	if again := reconcile(w.st, 256, nil); !again.empty() {
+	if again := reconcile(w.st, plain(256), nil); !again.empty() {
 		t.Fatalf("a new leader changes what works: %+v", again)
 	}
 	// All publishers lose their leases and nobody else is there: they keep their lanes, and find them when they come back.
@@ -143,7 +143,7 @@ func TestLayoutsFollowEachOther(t *testing.T) {
 	w.connector("c", "tasks.max=3")
 	w.settle()
 	want(t, "deferred", w.lanes("c"), "p1@2 p2@2")
-	v := newViewer(w.st, "w", 256, nil).view(w.st.Connectors["c"])
+	v := newViewer(w.st, "w", plain(256), nil).view(w.st.Connectors["c"])
 	if len(v.Warnings) != 1 || !strings.Contains(v.Warnings[0], "tasks.max") {
 		t.Errorf("warnings %q do not name the option that waits", v.Warnings)
 	}
@@ -192,7 +192,7 @@ func TestConfigsThatCannotBeFollowed(t *testing.T) {
 	w.connector("broken", "tasks.max=zero")
 	w.settle()
 	want(t, "broken from the start", w.lanes("broken"), "")
-	v := newViewer(w.st, "w", 256, nil).view(w.st.Connectors["broken"])
+	v := newViewer(w.st, "w", plain(256), nil).view(w.st.Connectors["broken"])
 	if v.State != "FAILED" || !strings.Contains(v.Trace, "tasks.max") {
 		t.Errorf("state %s, trace %q", v.State, v.Trace)
 	}
@@ -213,7 +213,7 @@ func TestTasksAreBounded(t *testing.T) {
 	w.tables["c"] = described{w.st.Connectors["c"].ConfigRevision, nil}
 	w.settle()
 	want(t, "lanes", len(w.st.Lanes), 4)
-	v := newViewer(w.st, "w", 4, nil).view(w.st.Connectors["c"])
+	v := newViewer(w.st, "w", plain(4), nil).view(w.st.Connectors["c"])
 	if len(v.Warnings) != 1 || !strings.Contains(v.Warnings[0], "1000000 is above") {
 		t.Errorf("warnings %q", v.Warnings)
 	}
@@ -286,7 +286,7 @@ func TestLaneViews(t *testing.T) {
 	w.connector("c")
 	w.settle()
 	state := func() string {
-		v := newViewer(w.st, "fallback:1", 256, nil).view(w.st.Connectors["c"])
+		v := newViewer(w.st, "fallback:1", plain(256), nil).view(w.st.Connectors["c"])
 		if len(v.Lanes) != 1 {
 			return fmt.Sprintf("%d lanes", len(v.Lanes))
 		}
@@ -336,7 +336,7 @@ func BenchmarkReconcile(b *testing.B) {
 	w.leave("p07")
 	b.ReportAllocs()
 	for b.Loop() {
-		if p := reconcile(w.st, w.maxLanes, w.tables); p.laneMoves != 100 {
+		if p := reconcile(w.st, plain(w.maxLanes), w.tables); p.laneMoves != 100 {
 			b.Fatalf("%d moves", p.laneMoves)
 		}
 	}

@@ -131,7 +131,7 @@ func (t *term) sleep(ctx context.Context, st *registry.State, changed <-chan str
 // step makes a plan and applies it. It returns the revision of the last write, 0 if there was nothing to do.
 func (t *term) step(ctx context.Context, st *registry.State) (int64, error) {
 	begin := time.Now()
-	p := reconcile(st, t.c.cfg.MaxLanes, t.tables)
+	p := reconcile(st, t.c.rules, t.tables)
 	t.describe(ctx, st, p.describe)
 	t.forget(st)
 	if p.empty() {

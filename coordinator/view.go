@@ -21,17 +21,17 @@ type View struct {
 
 // viewer makes views of one State.
 type viewer struct {
+	rules
 	st       *registry.State
 	worker   string // stands in where no leader is known
-	maxLanes uint32 // 0: do not say where tasks.max is not what runs
 	warnings func(name string, config map[string]string) []string
 
 	lanes    map[string][]registry.Lane // by connector, by task
 	statuses map[string][]registry.LaneStatus
 }
 
-func newViewer(st *registry.State, worker string, maxLanes uint32, warnings func(string, map[string]string) []string) *viewer {
-	v := &viewer{st: st, worker: worker, maxLanes: maxLanes, warnings: warnings, lanes: lanesOf(st), statuses: statusesOf(st)}
+func newViewer(st *registry.State, worker string, rules rules, warnings func(string, map[string]string) []string) *viewer {
+	v := &viewer{rules: rules, st: st, worker: worker, warnings: warnings, lanes: lanesOf(st), statuses: statusesOf(st)}
 	if leader, ok := st.Members[st.Leader]; ok {
 		v.worker = cmp.Or(leader.HTTPAddress, leader.GRPCAddress, worker)
 	}
@@ -65,7 +65,7 @@ func statusesOf(st *registry.State) map[string][]registry.LaneStatus {
 // view makes the view of c.
 func (v *viewer) view(c registry.Connector) View {
 	out := View{Connector: c, State: string(c.Target), WorkerID: v.worker}
-	w := wishOf(c, max(v.maxLanes, 1))
+	w := v.wish(c)
 	if w.err != "" {
 		out.State, out.Trace = string(registry.LaneFailed), w.err
 	}
@@ -92,7 +92,7 @@ func (v *viewer) view(c registry.Connector) View {
 
 // laneWarnings says where tasks.max is not what runs.
 func laneWarnings(st *registry.State, c registry.Connector, w wish, maxLanes uint32) []string {
-	if w.err != "" || maxLanes == 0 {
+	if w.err != "" {
 		return nil
 	}
 	var out []string

@@ -27,6 +27,9 @@ func newWorld(t *testing.T) *world {
 	}}
 }
 
+// plain are the rules of configs without references.
+func plain(maxLanes uint32) rules { return rules{maxLanes, registry.SourceOf} }
+
 func (w *world) next() int64 { w.revision++; return w.revision }
 
 func (w *world) join(role registry.Role, ids ...string) {
@@ -72,7 +75,7 @@ func (w *world) target(name string, target registry.Target) {
 // step reconciles once, applies the plan, and checks what must hold of every plan.
 func (w *world) step() plan {
 	w.t.Helper()
-	p := reconcile(w.st, w.maxLanes, w.tables)
+	p := reconcile(w.st, plain(w.maxLanes), w.tables)
 	for _, cp := range p.connectors {
 		if have, ok := w.st.Connectors[cp.connector.Name]; ok != (cp.connector.ModRevision > 0) || ok && have.ModRevision != cp.connector.ModRevision {
 			w.t.Fatalf("plan of %s relies on revision %d", cp.connector.Name, cp.connector.ModRevision)
@@ -182,7 +185,7 @@ func (w *world) check(seed uint64) {
 	}
 	for name, c := range w.st.Connectors {
 		layout := w.st.Layouts[name]
-		wish := wishOf(c, w.maxLanes)
+		wish := plain(w.maxLanes).wish(c)
 		switch {
 		case c.Target != registry.Running && count[name] == 0: // stopped, or paused before it ran
 		case c.Target != registry.Stopped && count[name] == wish.lanes:

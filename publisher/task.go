@@ -16,6 +16,7 @@ import (
 	"github.com/rowmesh/rowmesh/services/offset"
 	"github.com/rowmesh/rowmesh/services/registry"
 	"github.com/rowmesh/rowmesh/services/run"
+	"github.com/rowmesh/rowmesh/services/source"
 )
 
 const (
@@ -274,16 +275,11 @@ func (t *task) load(ctx context.Context) error {
 		}
 		return fmt.Errorf("config of connector %s: %w", t.id.Connector, err)
 	}
-	raw := c.Map()
-	cfg, res := t.p.cfg.Parse(t.id.Connector, raw)
+	cfg, res := t.p.cfg.Parse(t.id.Connector, c.Map())
 	if err := res.Err(); err != nil {
 		return err
 	}
-	src, err := registry.SourceOf(raw)
-	if err != nil {
-		return err
-	}
-	t.cfg, t.source = cfg, src
+	t.cfg, t.source = cfg, source.FromConnector(cfg).ID()
 	t.status.warn("config", res.Texts()...)
 	t.machine.SetCut(cutOf(cfg))
 	return nil

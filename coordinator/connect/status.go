@@ -43,7 +43,7 @@ func (c Connector) flavor() config.Flavor {
 // warnings are those that the config gives cause for, and those of the running connector.
 func (h *Handler) warnings(c Connector) []string {
 	_, cfg, _ := settingsOf(c.Config).split()
-	_, res := config.Parse(c.Name, cfg)
+	_, res := h.cfg.Secrets.Parse(c.Name, cfg)
 	return append(res.Texts(), c.Warnings...)
 }
 

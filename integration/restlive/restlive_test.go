@@ -60,7 +60,9 @@ func TestRecordings(t *testing.T) {
 	delete(departures, "24-offsets-malformed")
 	for _, name := range slices.Sorted(maps.Keys(departures)) {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+			if name < "35" || name >= "42" { // those between share names, and come first, one after the other
+				t.Parallel()
+			}
 			found, err := replay.Run(t.Context(), name, replay.Config{Dir: recordings, Base: m.REST, Vars: vars, Departures: departures[name], Live: true})
 			if err != nil {
 				t.Fatal(err)

@@ -18,10 +18,11 @@ func SourceOf(config map[string]string) (SourceID, error) {
 	if port == "" {
 		port = "3306"
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+	n, err := strconv.ParseUint(strings.TrimPrefix(port, "+"), 10, 16) // Java reads a leading + too
+	if err != nil || n == 0 {
 		return "", errs.E(errs.Invalid, "database.port %q is no port; give a number from 1 to 65535", port)
 	}
-	return SourceID(net.JoinHostPort(host, port)), nil
+	return SourceID(net.JoinHostPort(host, strconv.FormatUint(n, 10))), nil
 }
 
 // TasksOf returns how many lanes a connector's config asks for: tasks.max, 1 if absent.

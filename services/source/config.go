@@ -44,10 +44,10 @@ type Config struct {
 	TimeZone string
 }
 
-// FromConnector returns how c's server is reached.
+// FromConnector returns how c's server is reached. Its ID is what registry.SourceOf makes of the same config, references resolved.
 func FromConnector(c *config.Connector) Config {
 	return Config{
-		Addr: net.JoinHostPort(c.Hostname, strconv.Itoa(cmp.Or(c.Port, 3306))), User: c.User, Password: c.Password,
+		Addr: net.JoinHostPort(strings.TrimSpace(c.Hostname), strconv.Itoa(cmp.Or(c.Port, 3306))), User: c.User, Password: c.Password,
 		TLS: TLSMode(strings.ToLower(c.SSLMode)), CAFile: c.SSLCAFile,
 		ConnectTimeout: c.ConnectTimeout, KeepAlive: c.KeepAlive, TimeZone: c.TimeZone,
 	}
