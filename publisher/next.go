@@ -99,8 +99,13 @@ func (t *task) handle(m *capturev1.SubscribeResponse) error {
 	return nil
 }
 
-// maxArena is what a lane keeps between batches: the usual batch of 256 KiB becomes about 1 MB of records, and a single huge row should not stay for ever.
-const maxArena = 8 << 20
+const (
+	// pieceBytes is how many bytes of records are handed to the producer at a time: about the usual batch of wide rows, 256 KiB, in JSON. The call into C is
+	// then paid once for a thousand records.
+	pieceBytes = 1 << 20
+	// maxArena is what a lane keeps between batches: a piece may end in a large row, but a single huge one should not stay for ever.
+	maxArena = 4 * pieceBytes
+)
 
 func (t *task) batch(b *rowv1.Batch) error {
 	taken := lane.Taken{Seq: b.Seq, Rows: true, End: b.Checkpoint.GetTransactionEnd() || b.Snapshot}
@@ -110,14 +115,16 @@ func (t *task) batch(b *rowv1.Batch) error {
 		}
 	}
 	t.encoded.Reset()
-	if err := t.encoder.Batch(b, &t.encoded); err != nil {
+	var records uint64
+	err := t.encoder.Pieces(b, &t.encoded, pieceBytes, func() error {
+		n, err := t.out.send(t.work, &t.encoded, b)
+		taken.Bytes += n
+		records += uint64(len(t.encoded.Records))
 		return err
-	}
-	n, err := t.out.send(t.work, &t.encoded, b)
+	})
 	if err != nil {
 		return err
 	}
-	taken.Bytes = n
 	if cap(t.encoded.Arena) > maxArena {
 		t.encoded.Arena = nil
 	}
@@ -128,7 +135,7 @@ func (t *task) batch(b *rowv1.Batch) error {
 	if n := len(b.TxnCommitUs); n > 0 && b.TxnCommitUs[n-1] > 0 {
 		t.place.sourceUS, t.place.caughtUp = b.TxnCommitUs[n-1], false
 	}
-	t.progress.pending(rows, uint64(len(t.encoded.Records)), uint64(n))
+	t.progress.pending(rows, records, uint64(taken.Bytes))
 	if err := t.moved(b.Checkpoint, taken); err != nil {
 		return err
 	}

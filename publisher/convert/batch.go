@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,29 @@ import (
 // Errors: a batch that contradicts itself or uses an unknown schema id is errs.Corrupt. A row that cannot be converted is a *RowError (errs.Invalid),
 // unless the encoder tolerates such rows; out then holds the records of the rows before it and nothing of the row itself.
 func (e *Encoder) Batch(b *rowv1.Batch, out *Output) error {
+	return e.batch(b, out, pieces{limit: math.MaxInt})
+}
+
+// Pieces is Batch in pieces: between two rows, when out holds limit bytes or more, and at the end if anything is left, it calls take and resets out. An
+// error of take is returned as it is. The memory that out needs follows from limit, not from how much larger than a batch its records are: a batch of
+// narrow rows becomes forty times its size.
+func (e *Encoder) Pieces(b *rowv1.Batch, out *Output, limit int, take func() error) error {
+	if err := e.batch(b, out, pieces{limit, take}); err != nil {
+		return err
+	}
+	if len(out.Records) == 0 && len(out.Failed) == 0 && out.Warned == 0 {
+		return nil
+	}
+	return take()
+}
+
+// pieces says where a batch is cut and who takes the piece.
+type pieces struct {
+	limit int
+	take  func() error
+}
+
+func (e *Encoder) batch(b *rowv1.Batch, out *Output, cut pieces) error {
 	n := len(b.GroupSchema)
 	if len(b.GroupOp) != n || len(b.GroupRows) != n || len(b.GroupEnd) != n {
 		return errs.E(errs.Corrupt, "batch %d at %s: %d schemas, %d operations, %d row counts, %d ends", b.Seq, b.File, n, len(b.GroupOp),
@@ -40,7 +64,7 @@ func (e *Encoder) Batch(b *rowv1.Batch, out *Output) error {
 		}
 		g := &e.group
 		g.index, g.plan, g.op, g.flags, g.trim = i, p, op, at(b.GroupFlags, i), op == row.Read
-		if err := e.groupRows(b, b.Payload[start:end], now, out); err != nil {
+		if err := e.groupRows(b, b.Payload[start:end], now, out, cut); err != nil {
 			return err
 		}
 		start = end
@@ -49,7 +73,7 @@ func (e *Encoder) Batch(b *rowv1.Batch, out *Output) error {
 }
 
 // groupRows converts the rows of e.group, whose images are payload.
-func (e *Encoder) groupRows(b *rowv1.Batch, payload []byte, now int64, out *Output) error {
+func (e *Encoder) groupRows(b *rowv1.Batch, payload []byte, now int64, out *Output, cut pieces) error {
 	g := &e.group
 	marker := rowv1.Marker(at(b.GroupMarker, g.index))
 	rows := int(b.GroupRows[g.index])
@@ -81,6 +105,12 @@ func (e *Encoder) groupRows(b *rowv1.Batch, payload []byte, now int64, out *Outp
 				return failure
 			}
 			out.Failed = append(out.Failed, failure)
+		}
+		if len(out.Arena) >= cut.limit {
+			if err := cut.take(); err != nil {
+				return err
+			}
+			out.Reset()
 		}
 	}
 	if len(payload) != 0 {
