@@ -66,10 +66,15 @@ type stand struct {
 }
 
 func (s *stand) stop() {
-	for i := len(s.stops) - 1; i >= 0; i-- {
-		s.stops[i]()
+	var wg sync.WaitGroup
+	for _, stop := range s.stops {
+		wg.Go(stop)
 	}
+	wg.Wait()
 }
+
+// stopWithin leaves two of the five seconds that a Ctrl-C may take to the mesh, which ends first.
+const stopWithin = 3 * time.Second
 
 func run(ctx context.Context, o options, out io.Writer) error {
 	scr := &screen{out: out, begin: time.Now(), quiet: o.quiet}
@@ -244,7 +249,7 @@ func (s *stand) startDatabase(ctx context.Context, o options, scr *screen, cache
 			return err
 		}
 		s.database = database{p.Addr, servers.ConnectorUser, servers.ConnectorPass}
-		own(program.Name+" "+p.Addr, p.Stop)
+		own(program.Name+" "+p.Addr, func() { p.StopWithin(stopWithin) })
 		return nil
 	})
 }
@@ -276,7 +281,7 @@ func (s *stand) startKafka(ctx context.Context, o options, scr *screen, cache *s
 			return err
 		}
 		s.kafka = p.Addr
-		own(broker.Name+" "+p.Addr, p.Stop)
+		own(broker.Name+" "+p.Addr, func() { p.StopWithin(stopWithin) })
 		return nil
 	})
 }

@@ -100,6 +100,7 @@ type view struct {
 }
 
 func (v *view) run(ctx context.Context) {
+	v.at = time.Now()
 	every := time.Second
 	if !v.tty {
 		every = 5 * time.Second
@@ -133,7 +134,7 @@ func (v *view) show(ctx context.Context) {
 		rows += p.Rows
 		lag = max(lag, p.LagMs)
 	}
-	if !v.at.IsZero() && rows >= v.rows {
+	if rows >= v.rows { // a lane that moves counts anew
 		v.rate = float64(rows-v.rows) / now.Sub(v.at).Seconds()
 	}
 	v.rows, v.at = rows, now

@@ -92,5 +92,5 @@ func meshKey(file string) (string, error) {
 // Spawn starts the member as a process of program, with its log in dir.
 func (m Member) Spawn(program, dir string) (*servers.Process, error) {
 	argv := append([]string{program, Command}, m.Args...)
-	return servers.Spawn(m.Name, dir, filepath.Join(dir, m.Name+".log"), nil, 3*time.Second, argv...) // 3 s: Ctrl-C is to take less than five
+	return servers.Spawn(m.Name, dir, filepath.Join(dir, m.Name+".log"), nil, 2*time.Second, argv...) // 2 s: a Ctrl-C is to take less than five, servers included
 }

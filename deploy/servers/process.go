@@ -83,11 +83,14 @@ func (p *Process) Kill() {
 }
 
 // Stop asks the process to end and kills it if it does not in time.
-func (p *Process) Stop() {
+func (p *Process) Stop() { p.StopWithin(p.grip) }
+
+// StopWithin is Stop with another time. Databases and brokers recover from being killed; it takes them a moment at the next start.
+func (p *Process) StopWithin(grip time.Duration) {
 	p.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
-	case <-time.After(p.grip):
+	case <-time.After(grip):
 		p.Kill()
 	}
 }
