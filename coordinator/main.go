@@ -127,7 +127,7 @@ func (v validator) source(cfg map[string]string) (registry.SourceID, error) {
 func (v validator) validate(ctx context.Context, name string, cfg map[string]string) (warnings, problems []string) {
 	c, r := v.secrets.Parse(name, cfg)
 	if len(r.Errors) == 0 {
-		live := connect.Preflight{}.Validate(ctx, c)
+		live := v.secrets.Hide(cfg, connect.Preflight{}.Validate(ctx, c))
 		r.Warnings, r.Errors = append(r.Warnings, live.Warnings...), live.Errors
 	}
 	return texts(r.Warnings), texts(r.Errors)

@@ -58,6 +58,11 @@ func TestSecretsAreNotTold(t *testing.T) {
 	if !strings.Contains(text, "snapshot.mode") || strings.Contains(text, "hunter2") {
 		t.Errorf("problems: %s", text)
 	}
+	t.Setenv("ROWMESH_TEST_HOST", "hunter3.invalid")
+	cfg["database.hostname"], cfg["snapshot.mode"] = "${env:ROWMESH_TEST_HOST}", "initial"
+	if _, problems := v.validate(t.Context(), "c", cfg); len(problems) != 1 || !strings.Contains(problems[0], "${env:ROWMESH_TEST_HOST}") || strings.Contains(problems[0], "hunter3") {
+		t.Errorf("a host that does not exist: %s", problems)
+	}
 	cfg["database.port"] = "${env:ROWMESH_TEST_NONE}"
 	if _, err := v.source(cfg); err == nil || !strings.Contains(err.Error(), "database.port") || !strings.Contains(err.Error(), "ROWMESH_TEST_NONE") {
 		t.Errorf("a reference that leads nowhere: %v", err)

@@ -225,7 +225,7 @@ func (h *Handler) check(ctx context.Context, s settings) (*config.Connector, con
 	_, cfg, nulls := s.split()
 	c, res := h.cfg.Secrets.Parse("", cfg, nulls...)
 	if c != nil && h.validator != nil {
-		found := h.validator.Validate(ctx, c)
+		found := h.cfg.Secrets.Hide(cfg, h.validator.Validate(ctx, c))
 		res.Errors = found.Errors
 		res.Warnings = append(res.Warnings, found.Warnings...)
 	}

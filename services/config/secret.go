@@ -60,16 +60,17 @@ func (s Secrets) Parse(name string, cfg map[string]string, nulls ...string) (*Co
 	if err != nil {
 		return nil, Result{Errors: []Problem{{Text: err.Error()}}}
 	}
+	if _, ok := cfg["connector.class"]; !ok {
+		resolved = cfg // what is said then shows the whole config
+	}
 	c, res := Parse(name, resolved, nulls...)
-	hide := func(list []Problem) {
+	for _, list := range [][]Problem{res.Errors, res.Warnings} {
 		for i, p := range list {
 			if p.Option != "" && cfg[p.Option] != resolved[p.Option] {
 				list[i].Text = fmt.Sprintf("Invalid value for configuration '%s': the value resolved from the config provider reference failed validation", p.Option)
 			}
 		}
 	}
-	hide(res.Errors)
-	hide(res.Warnings)
 	if c != nil {
 		for k := range c.Raw {
 			if v, ok := cfg[k]; ok {
@@ -79,7 +80,31 @@ func (s Secrets) Parse(name string, cfg map[string]string, nulls ...string) (*Co
 			}
 		}
 	}
-	return c, res
+	return c, hide(cfg, resolved, res)
+}
+
+// Hide puts the references of cfg back where the texts of res hold what they resolve to: errors of servers name the host and the user that they were
+// asked for.
+func (s Secrets) Hide(cfg map[string]string, res Result) Result {
+	resolved, err := s.Resolve(cfg)
+	if err != nil {
+		return res // then nothing was resolved
+	}
+	return hide(cfg, resolved, res)
+}
+
+func hide(cfg, resolved map[string]string, res Result) Result {
+	for k, v := range cfg {
+		if resolved[k] == v || resolved[k] == "" {
+			continue
+		}
+		for _, list := range [][]Problem{res.Errors, res.Warnings} {
+			for i := range list {
+				list[i].Text = strings.ReplaceAll(list[i].Text, resolved[k], v)
+			}
+		}
+	}
+	return res
 }
 
 // formerName returns the 1.x name under which cfg holds an option; empty if it does not.

@@ -76,6 +76,15 @@ func TestParseHidesResolved(t *testing.T) {
 		t.Error(d)
 	}
 
+	_, res = s.Parse("", map[string]string{"database.user": "${env:ROWMESH_SECRET_PORT}"})
+	if text := res.Message(); strings.Contains(text, "hunter3") || !strings.Contains(text, "${env:ROWMESH_SECRET_PORT}") {
+		t.Errorf("a config without a class is told as %s", text)
+	}
+	live := s.Hide(map[string]string{"database.hostname": "${env:ROWMESH_SECRET_PORT}"}, Result{Errors: []Problem{{"database.hostname", "lookup hunter3: no such host", false}}})
+	if d := cmp.Diff([]Problem{{"database.hostname", "lookup ${env:ROWMESH_SECRET_PORT}: no such host", false}}, live.Errors); d != "" {
+		t.Error(d)
+	}
+
 	cfg := with("database.password=${env:ROWMESH_SECRET_PORT}", "-topic.prefix", "database.server.name=${env:ROWMESH_SECRET_PREFIX}")
 	c, res := s.Parse("", cfg)
 	if c == nil {
