@@ -86,10 +86,16 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if err := os.MkdirAll(o.dir, 0o755); err != nil {
 		return err
 	}
-	scr.say("rowmesh on one machine; data in %s", o.dir)
+	cache := &servers.Cache{Say: func(l string) { scr.say("%s", l) }}
 	st := &stand{mariadb: o.mariadb}
+	if o.kafka == "" {
+		if st.inMemory = cache.KafkaMissing(); st.inMemory != nil {
+			scr.always(kafkaInMemory, st.inMemory)
+		}
+	}
+	scr.say("rowmesh on one machine; data in %s", o.dir)
 	defer st.stop()
-	if err := st.start(ctx, o, scr); err != nil {
+	if err := st.start(ctx, o, scr, cache); err != nil {
 		return err
 	}
 	if err := scr.phase("demo tables", func() error { return st.database.prepare(ctx) }); err != nil {
@@ -192,12 +198,11 @@ func free(port int) bool {
 }
 
 // start starts, or takes from the flags, the database, Kafka and etcd, side by side.
-func (s *stand) start(ctx context.Context, o options, scr *screen) error {
+func (s *stand) start(ctx context.Context, o options, scr *screen, cache *servers.Cache) error {
 	p, err := loadPorts(filepath.Join(o.dir, "ports.json"))
 	if err != nil {
 		return err
 	}
-	cache := &servers.Cache{Say: func(l string) { scr.say("%s", l) }}
 	var mu sync.Mutex
 	own := func(name string, stop func()) {
 		mu.Lock()
@@ -260,10 +265,7 @@ func (s *stand) startKafka(ctx context.Context, o options, scr *screen, cache *s
 		own("Kafka "+o.kafka+" (flag)", nil)
 		return nil
 	}
-	broker, err := cache.Kafka(ctx)
-	if errors.Is(err, servers.ErrMissing) {
-		s.inMemory = err
-		scr.always(kafkaInMemory, err)
+	if s.inMemory != nil {
 		addr, stop, err := memoryKafka()
 		if err != nil {
 			return err
@@ -272,6 +274,7 @@ func (s *stand) startKafka(ctx context.Context, o options, scr *screen, cache *s
 		own("in-memory Kafka "+addr, stop)
 		return nil
 	}
+	broker, err := cache.Kafka(ctx)
 	if err != nil {
 		return fmt.Errorf("%w; or name a Kafka of your own with -kafka", err)
 	}

@@ -25,13 +25,34 @@ type Broker struct {
 	jars string // class path
 }
 
-// Kafka fetches a broker. Java and Maven must be on the machine: the error wraps ErrMissing and names the one that is not.
-func (c *Cache) Kafka(ctx context.Context) (*Broker, error) {
+// kafkaItem is the cache's name of the broker.
+const kafkaItem = "kafka-" + kafkaVersion
+
+// KafkaMissing returns nil if Kafka can be had here, else an error that wraps ErrMissing and names what is not on the machine.
+func (c *Cache) KafkaMissing() error {
 	if _, err := exec.LookPath("java"); err != nil {
-		return nil, fmt.Errorf("java (a JRE, 17 or newer): %w", ErrMissing)
+		return fmt.Errorf("java (a JRE, 17 or newer): %w", ErrMissing)
+	}
+	root, err := c.dir()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(root, kafkaItem)); err == nil {
+		return nil
+	}
+	if _, err := exec.LookPath("mvn"); err != nil {
+		return fmt.Errorf("mvn (Maven): %w", ErrMissing)
+	}
+	return nil
+}
+
+// Kafka fetches a broker. Java must be on the machine, and Maven for the first time: see KafkaMissing.
+func (c *Cache) Kafka(ctx context.Context) (*Broker, error) {
+	if err := c.KafkaMissing(); err != nil {
+		return nil, err
 	}
 	log := "org.apache.logging.log4j:"
-	lib, err := c.Jars(ctx, "kafka-"+kafkaVersion, "Kafka "+kafkaVersion, "org.apache.kafka:kafka_2.13:"+kafkaVersion,
+	lib, err := c.Jars(ctx, kafkaItem, "Kafka "+kafkaVersion, "org.apache.kafka:kafka_2.13:"+kafkaVersion,
 		log+"log4j-slf4j-impl:"+log4jVersion, log+"log4j-core:"+log4jVersion, log+"log4j-api:"+log4jVersion)
 	if err != nil {
 		return nil, err
