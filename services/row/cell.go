@@ -23,7 +23,9 @@ func AppendBytes[T []byte | string](b []byte, v T) []byte {
 }
 
 // AppendDatetime appends a DATETIME cell.
-func AppendDatetime(b []byte, packed uint64) []byte { return binary.LittleEndian.AppendUint64(b, packed) }
+func AppendDatetime(b []byte, packed uint64) []byte {
+	return binary.LittleEndian.AppendUint64(b, packed)
+}
 
 // PackDate packs a date that may be zero or partial, as DATE cells hold it.
 func PackDate(year, month, day uint64) uint64 { return (year*13+month)<<5 | day }
