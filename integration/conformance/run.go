@@ -80,6 +80,58 @@ type runner struct {
 	sql       *client.Conn
 	seen      atomic.Int64 // highest marker in Kafka
 	next      int64        // last marker written
+	// mayFail: the recording ends in a failure, so a failure ends this run too, and is kept in failed.
+	mayFail bool
+	failed  string
+	refused *refusal // the recording's answer to the request that should create the connector; nil: it was created
+}
+
+// refusal is how a connector was refused.
+type refusal struct {
+	Code int `json:"code"`
+	Body struct {
+		Message string `json:"message"`
+	} `json:"body"`
+}
+
+// ending is what end.ENGINE.json says of how a case ended.
+type ending struct {
+	Failed string   `json:"failed"`
+	Create *refusal `json:"create"`
+}
+
+func end(dir, engine string) (e ending, err error) {
+	b, err := os.ReadFile(filepath.Join(dir, "end."+engine+".json"))
+	if err == nil {
+		err = json.Unmarshal(b, &e)
+	}
+	return e, err
+}
+
+// checkRefusal checks that the connector is refused as in the recording. The 500 with which one of the two answers any invalid option is none to follow.
+func (r *runner) checkRefusal(config map[string]string) {
+	r.t.Helper()
+	code, body := r.mesh.Call(r.t, http.MethodPost, "/connectors", map[string]any{"name": r.connector, "config": config})
+	if code != http.StatusBadRequest {
+		r.t.Fatalf("created or refused with %d, want 400: %s", code, body)
+	}
+	var got struct {
+		Message string `json:"message"`
+	}
+	if err := json.Unmarshal([]byte(body), &got); err != nil {
+		r.t.Fatal(err)
+	}
+	if want := r.refused; want.Code == code && got.Message != want.Body.Message {
+		r.t.Errorf("refused with\n%s\nwant\n%s", got.Message, want.Body.Message)
+	}
+}
+
+// markerTopic holds the marker's records.
+func (r *runner) markerTopic() string {
+	if t := r.c.Config["_marker_topic"]; t != "" {
+		return strings.ReplaceAll(t, "$DB", r.name)
+	}
+	return r.name + "." + r.name + ".zz_marker"
 }
 
 func (r *runner) connect() *client.Conn {
@@ -130,17 +182,67 @@ func (r *runner) file(name string) {
 			time.Sleep(d) // the case says so
 		case verb == "conn":
 			c = session(arg)
-		case verb == "await":
-			r.await("await")
 		default:
-			r.t.Fatalf("%s: directive %q is not known", name, s)
+			r.directive(name, verb, arg)
 		}
 	}
+}
+
+// directive does what a line of a case asks for that is no statement.
+func (r *runner) directive(file, verb, arg string) {
+	r.t.Helper()
+	switch verb {
+	case "await":
+		r.await("await")
+	case "stop", "resume":
+		r.put(verb)
+	case "config":
+		if code, body := r.mesh.Call(r.t, http.MethodPatch, "/connectors/"+r.connector+"/config", arg); code/100 != 2 {
+			r.t.Fatalf("config %s: %d %s", arg, code, body)
+		}
+	case "kafka":
+		f := strings.SplitN(arg, " ", 3)
+		if len(f) != 3 {
+			r.t.Fatalf("%s: --@ kafka needs a topic, a key and a value, not %q", file, arg)
+		}
+		rec := &kgo.Record{Topic: f[0], Key: []byte(f[1]), Value: []byte(f[2])}
+		if err := r.kafka.ProduceSync(r.t.Context(), rec).FirstErr(); err != nil {
+			r.t.Fatal(err)
+		}
+	default:
+		r.t.Fatalf("%s: directive %q is not known", file, verb)
+	}
+}
+
+// inputs makes the topics that the case itself writes to, and returns their names: nothing of them is compared.
+func (r *runner) inputs(ctx context.Context) (topics []string) {
+	for _, f := range []string{"stream.sql", "stream." + r.engine + ".sql"} {
+		b, err := os.ReadFile(filepath.Join(r.dir, f))
+		if err != nil {
+			continue
+		}
+		for _, s := range statements(strings.ReplaceAll(string(b), "$DB", r.name)) {
+			if rest, ok := strings.CutPrefix(s, "--@ kafka "); ok {
+				if topic, _, _ := strings.Cut(rest, " "); !slices.Contains(topics, topic) {
+					topics = append(topics, topic)
+				}
+			}
+		}
+	}
+	if len(topics) > 0 {
+		if _, err := kadm.NewClient(r.kafka).CreateTopics(ctx, 1, 1, nil, topics...); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	return topics
 }
 
 // await writes markers until the connector has produced one of them.
 func (r *runner) await(what string) {
 	r.t.Helper()
+	if r.c.NoStream || r.failed != "" {
+		return
+	}
 	begin, first := time.Now(), r.next+1
 	var wrote time.Time
 	for r.seen.Load() < first {
@@ -152,6 +254,9 @@ func (r *runner) await(what string) {
 		}
 		_, status := r.mesh.Call(r.t, http.MethodGet, "/connectors/"+r.connector+"/status", nil)
 		if strings.Contains(status, "FAILED") {
+			if r.failed = status; r.mayFail {
+				return
+			}
 			r.t.Fatalf("%s: %.3000s", what, status)
 		}
 		if time.Since(begin) > 60*time.Second {
@@ -188,13 +293,18 @@ func (r *runner) run(ctx context.Context) stream {
 	})
 	for k, v := range r.c.Config {
 		config[k] = strings.ReplaceAll(v, "$DB", r.name)
-		if v == "<unset>" {
+		if v == "<unset>" || strings.HasPrefix(k, "_") { // what begins with _ is for this suite
 			delete(config, k)
 		}
 	}
+	inputs := r.inputs(ctx)
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	go r.watch(watching)
+	if r.refused != nil {
+		r.checkRefusal(config)
+		return stream{}
+	}
 	r.mesh.Create(r.t, r.connector, config)
 	defer r.mesh.Call(r.t, http.MethodDelete, "/connectors/"+r.connector, nil)
 	if r.c.NoStream {
@@ -211,12 +321,11 @@ func (r *runner) run(ctx context.Context) stream {
 	if r.c.Restart {
 		r.put("resume")
 	}
-	if !r.c.NoStream {
-		r.await("end")
-	}
+	r.await("end")
 	r.put("stop")
-	got := actual(r.read(ctx))
-	if names := r.topics(ctx); len(names) > 0 { // the other engine's run uses the same names
+	names := r.topics(ctx)
+	got := actual(r.read(ctx, slices.DeleteFunc(slices.Clone(names), func(t string) bool { return slices.Contains(inputs, t) })))
+	if names = append(names, inputs...); len(names) > 0 { // the other engine's run uses the same names
 		if _, err := kadm.NewClient(r.kafka).DeleteTopics(ctx, names...); err != nil {
 			r.t.Fatal(err)
 		}
@@ -231,7 +340,9 @@ func (r *runner) topics(ctx context.Context) (names []string) {
 		r.t.Fatal(err)
 	}
 	for t := range topics {
-		if t == r.name || strings.HasPrefix(t, r.name+".") || t == "__debezium-heartbeat."+r.name {
+		d := r.c.Config["topic.delimiter"]
+		if t == r.name || strings.HasPrefix(t, r.name+".") || t == "__debezium-heartbeat."+r.name || strings.HasPrefix(t, "x-"+r.name) ||
+			d != "" && strings.HasPrefix(t, r.name+d) {
 			names = append(names, t)
 		}
 	}
@@ -254,7 +365,7 @@ var markerID = regexp.MustCompile(`"id":(\d+)`)
 
 // watch notes the marker's records.
 func (r *runner) watch(ctx context.Context) {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(r.mesh.Kafka), kgo.ConsumeTopics(r.name+"."+r.name+".zz_marker"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+	cl, err := kgo.NewClient(kgo.SeedBrokers(r.mesh.Kafka), kgo.ConsumeTopics(r.markerTopic()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.MetadataMinAge(50*time.Millisecond), kgo.MetadataMaxAge(500*time.Millisecond), kgo.FetchMaxWait(100*time.Millisecond), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	if err != nil {
 		r.t.Error(err)
@@ -274,9 +385,8 @@ func (r *runner) watch(ctx context.Context) {
 	}
 }
 
-// read reads the case's topics to their ends, committed records only, and leaves the marker's out.
-func (r *runner) read(ctx context.Context) []*kgo.Record {
-	names := r.topics(ctx)
+// read reads topics to their ends, committed records only, and leaves the marker's out.
+func (r *runner) read(ctx context.Context, names []string) []*kgo.Record {
 	if len(names) == 0 {
 		return nil
 	}
@@ -314,7 +424,7 @@ func (r *runner) read(ctx context.Context) []*kgo.Record {
 			if x.Offset >= left[at]-1 {
 				delete(left, at)
 			}
-			if !x.Attrs.IsControl() && !strings.HasSuffix(x.Topic, ".zz_marker") {
+			if !x.Attrs.IsControl() && !strings.HasSuffix(x.Topic, "zz_marker") {
 				recs = append(recs, x)
 			}
 		})
