@@ -45,12 +45,13 @@ func (r *reconciler) layout(c registry.Connector, lanes uint32) (l registry.Conn
 	return l, false
 }
 
-// settled reports whether each lane of the layout runs.
+// settled reports whether each lane of the layout runs and has a checkpoint behind its snapshot. A layout that followed earlier would find no place in the log
+// to start from, and would make the snapshot again.
 func (r *reconciler) settled(name string, l registry.Layout) bool {
 	running := uint32(0)
 	for _, lane := range r.lanes[name] {
 		st := r.st.Statuses[lane.LaneID]
-		if lane.Layout == l.Number && st.Generation == lane.Generation && st.State == registry.LaneRunning {
+		if lane.Layout == l.Number && st.Generation == lane.Generation && st.State == registry.LaneRunning && st.SnapshotDone {
 			running++
 		}
 	}

@@ -172,6 +172,29 @@ func TestLayoutsFollowEachOther(t *testing.T) {
 	want(t, "statuses of lanes that are gone", len(w.st.Statuses), 1)
 }
 
+func TestLayoutWaitsForTheSnapshot(t *testing.T) {
+	w := newWorld(t)
+	w.join(registry.Publisher, "p1", "p2")
+	w.connector("c")
+	w.settle()
+	w.runWith(false)
+	w.settle()
+	w.connector("c", "tasks.max=2")
+	w.tables["c"] = described{w.st.Connectors["c"].ConfigRevision, nil}
+	w.settle()
+	w.runWith(false)
+	w.settle()
+	want(t, "during the snapshot", w.lanes("c"), "p1@2")
+	v := newViewer(w.st, "w", plain(256), nil).view(w.st.Connectors["c"])
+	if len(v.Warnings) != 1 || !strings.Contains(v.Warnings[0], "tasks.max") {
+		t.Errorf("warnings %q do not name the option that waits", v.Warnings)
+	}
+	w.run()
+	w.settle()
+	want(t, "after it", len(w.st.Lanes), 2)
+	want(t, "layout before", w.st.Lanes[registry.LaneID{Connector: "c", Task: 1}].Previous, &registry.Layout{Count: 1, Number: 1})
+}
+
 func TestLayoutThatNeverRanIsReplaced(t *testing.T) {
 	w := newWorld(t)
 	w.connector("c", "tasks.max=1")

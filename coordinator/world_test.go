@@ -132,15 +132,17 @@ func (w *world) settle() {
 	w.t.Fatalf("plans never end: %+v", w.last)
 }
 
-// run makes all lanes with a living owner say that they run.
-func (w *world) run() {
+// run makes all lanes with a living owner say that they run, their snapshots done.
+func (w *world) run() { w.runWith(true) }
+
+func (w *world) runWith(snapshotDone bool) {
 	for id, l := range w.st.Lanes {
 		if _, ok := w.st.Members[l.Owner]; ok {
 			state := registry.LaneRunning
 			if l.Target == registry.Paused {
 				state = registry.LanePaused
 			}
-			w.st.Statuses[id] = registry.LaneStatus{LaneID: id, Generation: l.Generation, State: state, WorkerID: string(l.Owner) + ":80"}
+			w.st.Statuses[id] = registry.LaneStatus{LaneID: id, Generation: l.Generation, State: state, WorkerID: string(l.Owner) + ":80", SnapshotDone: snapshotDone}
 		}
 	}
 }
