@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -24,9 +25,9 @@ import (
 )
 
 type options struct {
-	rows, singles int
-	rival, keep   bool
-	only, profile string
+	rows, singles, big int
+	rival              bool
+	only, profile      string
 }
 
 func main() {
@@ -34,11 +35,12 @@ func main() {
 		os.Exit(command.Execute(os.Args[2:]))
 	}
 	var o options
-	flag.IntVar(&o.rows, "rows", 3_000_000, "row changes of the bulk backlog: a third each inserts, updates, deletes")
-	flag.IntVar(&o.singles, "singles", 300_000, "single-row transactions of the second backlog")
+	flag.IntVar(&o.rows, "rows", 3_000_000, "row changes of bulk and narrow: a third each inserts, updates, deletes")
+	flag.IntVar(&o.singles, "singles", 300_000, "rows of the backlogs of small transactions")
+	flag.IntVar(&o.big, "big", 500_000, "rows of the one transaction of bigtx")
 	flag.BoolVar(&o.rival, "rival", false, "measure a real Debezium too")
-	flag.StringVar(&o.only, "only", "", "comma-separated measures: bulk, singles, latency (default: all)")
-	flag.StringVar(&o.profile, "profile", "", "folder for CPU profiles of the capturer and the publisher during the bulk backlog")
+	flag.StringVar(&o.only, "only", "", "comma-separated measures: bulk, narrow, singles, tx10, bigtx, latency, idle20 (default: all)")
+	flag.StringVar(&o.profile, "profile", "", "folder for CPU and heap profiles of the capturer and the publisher during the backlogs")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -48,7 +50,9 @@ func main() {
 	}
 }
 
-func (o options) wants(what string) bool { return o.only == "" || strings.Contains(o.only, what) }
+func (o options) wants(what string) bool {
+	return o.only == "" || slices.Contains(strings.Split(o.only, ","), what)
+}
 
 func run(ctx context.Context, o options) error {
 	dir, err := os.MkdirTemp("", "rowmesh-bench")
@@ -75,7 +79,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer kafka.Stop()
-	b := &bench{o: o, db: db, kafka: kafka}
+	b := newBench(o, db, kafka)
 	if err := b.load(ctx); err != nil {
 		return err
 	}
@@ -96,7 +100,7 @@ func run(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	b.print()
+	b.print(os.Stdout)
 	return nil
 }
 
@@ -107,8 +111,17 @@ func (b *bench) mesh(ctx context.Context, dir string) error {
 		return err
 	}
 	defer etcd.Close()
-	members, err := roles.Plan(roles.Options{Dir: dir, Etcd: etcd.Address(), Kafka: b.kafka.Addr, Coordinators: 1, Capturers: 1, Publishers: 1,
-		Extra: map[string][]string{"capturer": {"-profile"}, "publisher": {"-profile"}}})
+	s := &subject{name: "rowmesh", repeat: 1, pprof: map[string]string{}}
+	extra := map[string][]string{}
+	for _, role := range []string{"capturer", "publisher"} {
+		port, err := servers.FreePort()
+		if err != nil {
+			return err
+		}
+		s.pprof[role] = fmt.Sprintf("127.0.0.1:%d", port)
+		extra[role] = []string{"-profile", "-http", s.pprof[role]}
+	}
+	members, err := roles.Plan(roles.Options{Dir: dir, Etcd: etcd.Address(), Kafka: b.kafka.Addr, Coordinators: 1, Capturers: 1, Publishers: 1, Extra: extra})
 	if err != nil {
 		return err
 	}
@@ -116,14 +129,16 @@ func (b *bench) mesh(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	s := &subject{name: "rowmesh", rest: members[0].REST, repeat: 1}
+	s.rest = members[0].REST
 	for _, m := range members {
 		p, err := m.Spawn(self, dir)
 		if err != nil {
 			return err
 		}
 		defer p.Stop()
-		if !strings.HasPrefix(m.Name, "coordinator") {
+		if strings.HasPrefix(m.Name, "coordinator") {
+			s.others = append(s.others, p)
+		} else {
 			s.procs = append(s.procs, p)
 		}
 	}
