@@ -22,11 +22,10 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 // reader follows a connector's topics as a consumer does.
 type reader struct {
-	mu     sync.Mutex
-	recs   []*kgo.Record
-	stop   context.CancelFunc
-	done   chan struct{}
-	notify chan struct{}
+	mu   sync.Mutex
+	recs []*kgo.Record
+	stop context.CancelFunc
+	done chan struct{}
 }
 
 // follow reads all topics that begin with prefix + ".", from their starts, committed records only.

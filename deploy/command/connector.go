@@ -14,6 +14,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"github.com/rowmesh/rowmesh/services/errs"
 )
 
 // connector talks to the REST API, as any client of Kafka Connect does.
@@ -22,7 +24,7 @@ func connector() *cobra.Command {
 	server := c.PersistentFlags().String("server", "http://127.0.0.1:8083", "base URL of the REST API")
 	c.AddCommand(
 		&cobra.Command{
-			Use: "create FILE", Short: `Create a connector from a JSON file {"name":...,"config":{...}}; - reads standard input`, Args: cobra.ExactArgs(1),
+			Use: "create FILE", Short: "Create a connector from a JSON file; - reads standard input", Long: "Creates a connector from a file that holds " + fileForm + ".\n- reads standard input.", Args: cobra.ExactArgs(1),
 			RunE: func(c *cobra.Command, args []string) error {
 				b, err := readFile(args[0], c.InOrStdin())
 				if err != nil {
@@ -30,7 +32,7 @@ func connector() *cobra.Command {
 				}
 				out, err := request(c.Context(), http.MethodPost, *server+"/connectors", b)
 				if err != nil {
-					return err
+					return fmt.Errorf("create the connector of %s: %w", args[0], err)
 				}
 				fmt.Fprintln(c.OutOrStdout(), string(out))
 				return nil
@@ -64,19 +66,41 @@ func connector() *cobra.Command {
 		&cobra.Command{
 			Use: "delete NAME", Short: "Delete a connector", Args: cobra.ExactArgs(1),
 			RunE: func(c *cobra.Command, args []string) error {
-				_, err := request(c.Context(), http.MethodDelete, *server+"/connectors/"+url.PathEscape(args[0]), nil)
-				return err
+				if _, err := request(c.Context(), http.MethodDelete, *server+"/connectors/"+url.PathEscape(args[0]), nil); err != nil {
+					return err
+				}
+				fmt.Fprintf(c.OutOrStdout(), "connector %s is deleted; its offsets and topics stay in Kafka\n", args[0])
+				return nil
 			},
 		},
 	)
 	return c
 }
 
+// fileForm is what a connector's file holds.
+const fileForm = `{"name": "...", "config": {"connector.class": "...", ...}}`
+
+// readFile reads the file of a connector; - is stdin.
 func readFile(name string, stdin io.Reader) ([]byte, error) {
+	read := func() ([]byte, error) { return os.ReadFile(name) }
 	if name == "-" {
-		return io.ReadAll(stdin)
+		read = func() ([]byte, error) { return io.ReadAll(stdin) }
 	}
-	return os.ReadFile(name)
+	b, err := read()
+	if err != nil {
+		return nil, err
+	}
+	var c struct {
+		Name   string
+		Config map[string]json.RawMessage
+	}
+	if err := json.Unmarshal(b, &c); err != nil {
+		return nil, errs.E(errs.Invalid, "%s is no connector in JSON: %w; it holds %s", name, err, fileForm)
+	}
+	if c.Name == "" || c.Config == nil {
+		return nil, errs.E(errs.Invalid, "%s lacks a name or a config; it holds %s", name, fileForm)
+	}
+	return b, nil
 }
 
 // request does a request and returns the body of a 2xx answer; another answer's message is the error.
@@ -88,7 +112,10 @@ func request(ctx context.Context, method, url string, body []byte) ([]byte, erro
 	q.Header.Set("Content-Type", "application/json")
 	r, err := http.DefaultClient.Do(q)
 	if err != nil {
-		return nil, err
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("no answer from the REST API: %w; is a coordinator there? --server and --rest say where", err)
 	}
 	defer r.Body.Close()
 	b, err := io.ReadAll(r.Body)
@@ -100,9 +127,9 @@ func request(ctx context.Context, method, url string, body []byte) ([]byte, erro
 	}
 	var e struct{ Message string }
 	if json.Unmarshal(b, &e) == nil && e.Message != "" {
-		return nil, fmt.Errorf("%s: %s", r.Status, e.Message)
+		return nil, fmt.Errorf("%s: %s (%s %s)", r.Status, e.Message, method, url)
 	}
-	return nil, fmt.Errorf("%s: %s", r.Status, b)
+	return nil, fmt.Errorf("%s %s: %s: %.300s; is that the REST API of a coordinator?", method, url, r.Status, b)
 }
 
 func printList(w io.Writer, b []byte) error {

@@ -5,15 +5,20 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"net"
 	"os"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	controlv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	statev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/state/v1"
 	"github.com/rowmesh/rowmesh/services/capture"
 	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/registry"
 	"github.com/rowmesh/rowmesh/services/row"
 	"github.com/rowmesh/rowmesh/services/rpc"
 )
@@ -32,12 +37,12 @@ func rows() *cobra.Command {
 		Use: "rows --source SOURCE", Short: "Print rows live, straight from the stream that publishers read", Args: cobra.NoArgs,
 		Long: "Prints a JSON line a row: operation, table, values by column (an absent column of a partial row image is left out). A line with \"token\"\n" +
 			"follows each transaction end: give it to --from to go on from there.",
-		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout()) },
+		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr()) },
 	}
 	f := c.Flags()
 	f.StringVar(&o.coordinator, "coordinator", "", "host:port of a coordinator's gRPC server, which knows the capturer")
 	f.StringVar(&o.capturer, "capturer", "", "host:port of the capturer's gRPC server, instead of --coordinator")
-	f.StringVar(&o.source, "source", "", "source id (host:port of the database), or a connector's name")
+	f.StringVar(&o.source, "source", "", "host:port of the database as its connectors name it, or the name of a connector")
 	f.StringSliceVar(&o.tables, "tables", nil, "tables as regular expressions on database.table (default: all)")
 	f.StringSliceVar(&o.databases, "databases", nil, "databases as regular expressions (default: all)")
 	f.StringVar(&o.from, "from", "latest", "latest, earliest, snapshot, or a token")
@@ -50,20 +55,22 @@ func rows() *cobra.Command {
 	return c
 }
 
-func (o *rowsOptions) run(ctx context.Context, out io.Writer) error {
-	addr, err := o.address(ctx)
+func (o *rowsOptions) run(ctx context.Context, out, notes io.Writer) error {
+	start, err := parseStart(o.from)
 	if err != nil {
 		return err
+	}
+	addr := o.capturer
+	if addr == "" {
+		if addr, err = o.address(ctx); err != nil {
+			return err
+		}
 	}
 	conn, err := rpc.Dial(addr, o.security)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	start, err := parseStart(o.from)
-	if err != nil {
-		return err
-	}
 	host, _ := os.Hostname()
 	s, err := capture.NewClient(conn).Subscribe(ctx, &capturev1.Open{
 		Consumer: fmt.Sprintf("rows-%s-%d", host, os.Getpid()), Source: o.source, Start: start,
@@ -73,11 +80,11 @@ func (o *rowsOptions) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer s.Close()
-	p := printer{out: out, tables: map[uint32]*table{}}
+	p := printer{out: out, notes: notes, tables: map[uint32]*table{}}
 	for {
 		m, err := s.Recv()
 		if err != nil {
-			return err
+			return p.ended(ctx, o.source, err)
 		}
 		if err := p.message(m); err != nil {
 			return err
@@ -93,20 +100,26 @@ func (o *rowsOptions) run(ctx context.Context, out io.Writer) error {
 
 // address asks a coordinator which capturer has the source.
 func (o *rowsOptions) address(ctx context.Context) (string, error) {
-	if o.capturer != "" {
-		return o.capturer, nil
-	}
 	conn, err := rpc.Dial(o.coordinator, o.security)
 	if err != nil {
 		return "", err
 	}
 	defer conn.Close()
-	m, err := controlv1.NewControlServiceClient(conn).GetMesh(ctx, &controlv1.GetMeshRequest{})
+	control := controlv1.NewControlServiceClient(conn)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // an answer takes half a second where a publisher is slow
+	defer cancel()
+	m, err := control.GetMesh(ctx, &controlv1.GetMeshRequest{})
 	if err != nil {
-		return "", errs.FromStatus(err)
+		return "", fmt.Errorf("ask the coordinator at %s: %w", o.coordinator, errs.FromStatus(err))
+	}
+	id := strings.ToLower(o.source)
+	if _, _, err := net.SplitHostPort(o.source); err != nil {
+		if id, err = o.sourceOf(ctx, control, m.Sources); err != nil {
+			return "", err
+		}
 	}
 	for _, s := range m.Sources {
-		if s.Id != o.source && s.Connector != o.source {
+		if s.Id != id {
 			continue
 		}
 		for _, x := range m.Members {
@@ -116,7 +129,43 @@ func (o *rowsOptions) address(ctx context.Context) (string, error) {
 		}
 		return "", errs.E(errs.Unavailable, "source %s has no capturer now: start one, or try again in a few seconds", s.Id)
 	}
-	return "", errs.E(errs.NotFound, "source %q: no connector uses it; sources are host:port of the databases of the connectors that exist", o.source)
+	return "", errs.E(errs.NotFound, "source %s: no running or paused connector reads from it, so no capturer does; create one (snapshot.mode=no_data is enough); the sources now: %s", id, known(m.Sources))
+}
+
+// sourceOf returns the source of the connector that the user named.
+func (o *rowsOptions) sourceOf(ctx context.Context, control controlv1.ControlServiceClient, sources []*statev1.Source) (string, error) {
+	for _, s := range sources {
+		if s.Connector == o.source {
+			return s.Id, nil
+		}
+	}
+	r, err := control.GetConnector(ctx, &controlv1.GetConnectorRequest{Name: o.source})
+	if err != nil {
+		if errs.KindOf(err) == errs.NotFound {
+			return "", errs.E(errs.NotFound, "--source %s: no connector has that name, and it is no host:port; the sources now: %s", o.source, known(sources))
+		}
+		return "", errs.FromStatus(err)
+	}
+	if r.Connector.Target == statev1.TargetState_TARGET_STATE_STOPPED {
+		return "", errs.E(errs.NotFound, "connector %s is stopped, so nothing reads its source for it: resume it; the sources now: %s", o.source, known(sources))
+	}
+	config := map[string]string{}
+	for _, e := range r.Connector.Config {
+		config[e.Key] = e.Value
+	}
+	id, err := registry.SourceOf(config)
+	return string(id), err
+}
+
+func known(sources []*statev1.Source) string {
+	if len(sources) == 0 {
+		return "none"
+	}
+	var ids []string
+	for _, s := range sources {
+		ids = append(ids, s.Id)
+	}
+	return strings.Join(ids, ", ")
 }
 
 func parseStart(from string) (*capturev1.Start, error) {
@@ -145,12 +194,16 @@ type table struct {
 // printer prints messages of a subscription.
 type printer struct {
 	out    io.Writer
+	notes  io.Writer // what is no row
+	token  string    // printed last
 	tables map[uint32]*table
 	buf    []byte
 }
 
 func (p *printer) message(m *capturev1.SubscribeResponse) error {
 	switch x := m.Message.(type) {
+	case *capturev1.SubscribeResponse_Opened:
+		fmt.Fprintf(p.notes, "reading %s (%s %s) from %s:%d %s\n", x.Opened.Source, x.Opened.Flavor, x.Opened.Version, x.Opened.GetPosition().GetFile(), x.Opened.GetPosition().GetPos(), x.Opened.GetPosition().GetGtids())
 	case *capturev1.SubscribeResponse_Schema:
 		n := len(x.Schema.Columns)
 		p.tables[x.Schema.SchemaId] = &table{x.Schema, row.NewLayout(x.Schema.Columns), [2][]row.Cell{make([]row.Cell, n), make([]row.Cell, n)}}
@@ -163,9 +216,20 @@ func (p *printer) message(m *capturev1.SubscribeResponse) error {
 	case *capturev1.SubscribeResponse_Reset_:
 		return errs.E(errs.Busy, "fell behind (%s); go on with --from %s", x.Reset_.Reason, base64.StdEncoding.EncodeToString(x.Reset_.Token))
 	case *capturev1.SubscribeResponse_TableError:
-		fmt.Fprintf(os.Stderr, "table %s.%s stopped: %s\n", x.TableError.Database, x.TableError.Table, x.TableError.Reason)
+		fmt.Fprintf(p.notes, "table %s.%s stopped: %s\n", x.TableError.Database, x.TableError.Table, x.TableError.Reason)
 	}
 	return nil
+}
+
+// ended says where to go on after err ended the stream.
+func (p *printer) ended(ctx context.Context, source string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if p.token == "" {
+		return fmt.Errorf("rows of %s: %w", source, err)
+	}
+	return fmt.Errorf("rows of %s: %w; go on with --from %s", source, err, p.token)
 }
 
 func (p *printer) batch(b *rowv1.Batch) error {
@@ -191,7 +255,8 @@ func (p *printer) batch(b *rowv1.Batch) error {
 		}
 	}
 	if b.Checkpoint.GetTransactionEnd() && !b.Snapshot {
-		fmt.Fprintf(p.out, "{\"token\":%q}\n", base64.StdEncoding.EncodeToString(b.Checkpoint.Token))
+		p.token = base64.StdEncoding.EncodeToString(b.Checkpoint.Token)
+		fmt.Fprintf(p.out, "{\"token\":%q}\n", p.token)
 	}
 	return nil
 }

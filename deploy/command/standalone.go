@@ -1,12 +1,13 @@
 package command
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/rowmesh/rowmesh/capturer"
 	"github.com/rowmesh/rowmesh/coordinator"
 	"github.com/rowmesh/rowmesh/publisher"
+	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/lease/etcdnode"
 	"github.com/rowmesh/rowmesh/services/run"
 )
@@ -27,7 +29,7 @@ func standalone(version string, logs io.Writer) *cobra.Command {
 	var o standaloneOptions
 	c := &cobra.Command{
 		Use: "standalone --kafka BOOTSTRAP [CONNECTOR.json...]", Short: "Run everything in one process, with an embedded etcd, for the connectors in JSON files",
-		Long: "Each file holds {\"name\":...,\"config\":{...}}. The connectors are created, or updated where they exist; the data folder keeps their state.",
+		Long: "Each file holds " + fileForm + ". The connectors are created, or updated where they exist; the data folder keeps their state.",
 		RunE: func(c *cobra.Command, files []string) error { return o.run(c.Context(), files, version, logs) },
 	}
 	f := c.Flags()
@@ -42,9 +44,13 @@ func (o *standaloneOptions) run(ctx context.Context, files []string, version str
 	connectors := make([][]byte, len(files))
 	for i, f := range files {
 		var err error
-		if connectors[i], err = os.ReadFile(f); err != nil {
+		if connectors[i], err = readFile(f, os.Stdin); err != nil {
 			return err
 		}
+	}
+	var err error
+	if o.rest, err = free(o.rest); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(o.dir, 0o700); err != nil {
 		return err
@@ -76,6 +82,16 @@ func (o *standaloneOptions) run(ctx context.Context, files []string, version str
 		})
 }
 
+// free returns addr with a port, and an error at once where somebody listens there already: the connectors of the files would be created in their mesh.
+func free(addr string) (string, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return "", errs.E(errs.Invalid, "standalone --rest %s: %w; give another address", addr, err)
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
 // apply creates or updates a connector once the REST API answers.
 func (o *standaloneOptions) apply(ctx context.Context, b []byte) error {
 	var c struct {
@@ -84,9 +100,6 @@ func (o *standaloneOptions) apply(ctx context.Context, b []byte) error {
 	}
 	if err := json.Unmarshal(b, &c); err != nil {
 		return err
-	}
-	if c.Name == "" || len(c.Config) == 0 {
-		return fmt.Errorf(`want {"name":...,"config":{...}}, got %.200s`, bytes.TrimSpace(b))
 	}
 	for end := time.Now().Add(30 * time.Second); ; {
 		_, err := request(ctx, http.MethodGet, "http://"+o.rest+"/health", nil)
@@ -102,6 +115,6 @@ func (o *standaloneOptions) apply(ctx context.Context, b []byte) error {
 		case <-time.After(50 * time.Millisecond): // the API starts beside this
 		}
 	}
-	_, err := request(ctx, http.MethodPut, "http://"+o.rest+"/connectors/"+c.Name+"/config", c.Config)
+	_, err := request(ctx, http.MethodPut, "http://"+o.rest+"/connectors/"+url.PathEscape(c.Name)+"/config", c.Config)
 	return err
 }
