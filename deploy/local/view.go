@@ -96,7 +96,9 @@ type view struct {
 	rows    uint64
 	at      time.Time
 	rate    float64
-	lines   int
+	lines   int // of the screen below the header that stand from last time
+
+	failures int // calls in a row that the coordinator did not answer
 }
 
 func (v *view) run(ctx context.Context) {
@@ -122,11 +124,14 @@ func (v *view) show(ctx context.Context) {
 	defer cancel()
 	m, err := v.control.GetMesh(ctx, &controlv1.GetMeshRequest{})
 	if err != nil {
-		if ctx.Err() == nil {
-			fmt.Fprintln(v.out, "the coordinators do not answer:", err)
+		// One failure is the end of the run, or a coordinator that is being started again.
+		if v.failures++; v.failures > 1 {
+			fmt.Fprintln(v.out, "the coordinator does not answer:", err)
+			v.lines = 0
 		}
 		return
 	}
+	v.failures = 0
 	now := time.Now()
 	var rows uint64
 	lag := int64(-1)
