@@ -93,7 +93,10 @@ func Main(ctx context.Context, args []string, version string, logs io.Writer) er
 				p.Level.Set(level)
 			}
 		},
-	}, co.Control().REST(), connect.Preflight{}, offsets{offset.NewStore(offset.Config{Client: client, Topic: c.offsetsTopic}), c.mesh})
+	}, co.Control().REST(), connect.Preflight{}, offsets{
+		topic: c.offsetsTopic, mesh: c.mesh, secrets: secrets, lanes: co.Control().lanes,
+		open: func(topic string) offsetTopic { return offset.NewStore(offset.Config{Client: client, Topic: topic}) },
+	})
 	healthy := func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
@@ -143,27 +146,6 @@ func texts(ps []config.Problem) (out []string) {
 		out = append(out, p.Text)
 	}
 	return out
-}
-
-// offsets is the offsets topic as the REST API uses it.
-type offsets struct {
-	*offset.Store
-	mesh string
-}
-
-var _ connect.Offsets = offsets{}
-
-// Put implements connect.Offsets. The lanes of a stopped connector are few; their producers are fenced so that none writes over what is put.
-func (o offsets) Put(ctx context.Context, connector string, entries []offset.Entry) error {
-	old, err := o.List(ctx, connector)
-	if err != nil {
-		return err
-	}
-	var fence []string
-	for i := range max(len(old), len(entries), 1) {
-		fence = append(fence, offset.TransactionalID(o.mesh, connector, uint32(i)))
-	}
-	return o.Store.Put(ctx, connector, entries, fence)
 }
 
 // clusterID asks the broker for the id of its cluster.

@@ -46,8 +46,10 @@ func (t *task) checkpoint(ctx context.Context) (o offset.Offset, ok bool, err er
 		if err != nil {
 			return o, false, err
 		}
-		if begun { // this layout had its own record already, so a person has set this place since: it counts for all tables
-			t.start.own = true
+		if begun {
+			// This layout had its own record already, so a person has set this place since: it counts for all tables, also when they are read again
+			// after the next start. So what was kept goes with the first checkpoint.
+			t.start.frozen = []frozen{{k.Bytes(), nil}}
 			return o, true, nil
 		}
 	}
@@ -110,9 +112,11 @@ func (t *task) oldCheckpoint(ctx context.Context, store *offset.Store, j uint32,
 		if o, found, _, err = store.Read(ctx, key); err != nil {
 			return o, false, err
 		}
-		if found && !o.Foreign() && o.Layout == t.lane.Layout {
-			o, found, _, err = store.Read(ctx, frozenKey)
-			return o, found, err
+		if begun := found && !o.Foreign() && o.Layout == t.lane.Layout; begun || found && o.Foreign() {
+			kept, was, _, err := store.Read(ctx, frozenKey)
+			if begun || was || err != nil { // else the record is from before that layout; where a person has set it since, it is lane j's own business
+				return kept, was, err
+			}
 		}
 		if fenced {
 			return o, found, nil

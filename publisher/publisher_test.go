@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	controlv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1"
+	"github.com/rowmesh/rowmesh/services/offset"
 	"github.com/rowmesh/rowmesh/services/registry"
 )
 
@@ -168,6 +170,76 @@ func TestChangeOfLayout(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, w.ids(tableName(i), len(want))); diff != "" {
 			t.Errorf("table %d: %s", i, diff)
+		}
+	}
+}
+
+// A person sets the offset of one lane after a change of layout: all rows of its tables come again from there, also those that the layout before had delivered,
+// and the other lane is not touched.
+func TestOffsetSetAfterAChangeOfLayout(t *testing.T) {
+	w := newWorld(t, 0, nil)
+	w.src.tables = 5
+	w.publisher("a")
+	const rows = 100
+	settled := func(count uint32) {
+		for task := range count {
+			id := registry.LaneID{Connector: w.name, Task: task}
+			w.until("lane runs", func() bool {
+				s := w.mesh.status(id)
+				return s.SnapshotDone && s.State == registry.LaneRunning && s.Generation == w.mesh.lane(id).Generation
+			})
+		}
+	}
+	layout := func(count uint32, owner registry.MemberID, number uint64, prev *registry.Layout) {
+		for task := range count {
+			l := w.lane(task, count, owner)
+			l.Layout, l.Previous = number, prev
+			w.mesh.assign(l)
+		}
+	}
+	one := &registry.Layout{Count: 1, Number: 1}
+	layout(1, "a", 1, nil)
+	settled(1)
+	w.src.grow(rows)
+	for i := range w.src.tables {
+		w.ids(tableName(i), rows/w.src.tables)
+	}
+	layout(2, "a", 2, one)
+	settled(2)
+	layout(2, "", 2, one) // stopped
+
+	store := offset.NewStore(offset.Config{Client: map[string]string{"bootstrap.servers": w.addr}, Topic: w.name + "-offsets"})
+	place := offset.Entry{Partition: []byte(fmt.Sprintf(`{"server":%q}`, w.name)), Value: []byte(`{"file":"binlog.000001","pos":50}`)}
+	if err := store.Put(t.Context(), w.name, []offset.Entry{place}, []string{offset.TransactionalID("test", w.name, 0), offset.TransactionalID("test", w.name, 1)}); err != nil {
+		t.Fatal(err)
+	}
+	layout(2, "a", 2, one)
+	settled(2)
+	again := func(i int) int { // rows of a table that come again
+		if laneOf(&registry.Layout{Count: 2}, "db."+tableName(i)) != 0 {
+			return 0
+		}
+		return rows / w.src.tables / 2
+	}
+	for i := range w.src.tables {
+		if n := rows/w.src.tables + again(i); len(w.ids(tableName(i), n)) != n {
+			t.Errorf("table %d: %d records, want %d", i, len(w.ids(tableName(i), n)), n)
+		}
+	}
+	// What the layout before had delivered is forgotten with the first checkpoint, so that a start in the middle skips nothing either.
+	w.until("the copy is gone", func() bool {
+		entries, err := store.List(t.Context(), w.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return !slices.ContainsFunc(entries, offset.Entry.Copy)
+	})
+	layout(2, "a", 2, one)
+	settled(2)
+	w.src.grow(rows)
+	for i := range w.src.tables {
+		if n := 2*rows/w.src.tables + again(i); len(w.ids(tableName(i), n)) != n {
+			t.Errorf("table %d after another start: %d records, want %d", i, len(w.ids(tableName(i), n)), n)
 		}
 	}
 }

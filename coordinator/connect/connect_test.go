@@ -281,3 +281,16 @@ func TestBodiesThatAreNotWanted(t *testing.T) {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
 }
+
+func TestCopiesOfOffsetsAreHidden(t *testing.T) {
+	m := newMesh()
+	h := New(Config{}, m, nil, &meshOffsets{m})
+	call(h, "POST", "/connectors", `{"name":"a","initial_state":"stopped","config":{`+simple+`}}`)
+	m.offsets["a"] = map[string]json.RawMessage{
+		`{"server":"p"}`: json.RawMessage(`{"file":"f","pos":4}`), `{"server":"p","lane":"0","layout":"7"}`: json.RawMessage(`{"file":"f","pos":3}`),
+	}
+	expect(t, call(h, "GET", "/connectors/a/offsets", ""), 200, `{"offsets":[{"partition":{"server":"p"},"offset":{"file":"f","pos":4}}]}`)
+	if w := call(h, "DELETE", "/connectors/a/offsets", ""); w.Code != 200 || len(m.offsets["a"]) != 0 {
+		t.Errorf("%d, left: %v", w.Code, m.offsets["a"])
+	}
+}

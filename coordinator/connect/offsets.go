@@ -30,6 +30,7 @@ func (h *Handler) getOffsets(r *request) reply {
 			return failed(err, notFound(name))
 		}
 	}
+	entries = slices.DeleteFunc(entries, offset.Entry.Copy)
 	slices.SortFunc(entries, func(a, b offset.Entry) int { return bytes.Compare(a.Partition, b.Partition) })
 	b := append(appendMember([]byte{'{'}, "offsets"), '[')
 	for i, e := range entries {

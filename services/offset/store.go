@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -53,6 +55,57 @@ type Entry struct {
 	Partition json.RawMessage
 	// Value is the record's value as it was written; Public makes it fit for users.
 	Value json.RawMessage
+}
+
+// names reads the members of a partition that rowmesh has.
+func (e Entry) names() (lane uint32, layout string) {
+	var p struct{ Lane, Layout string }
+	if json.Unmarshal(e.Partition, &p) != nil {
+		return 0, ""
+	}
+	n, err := strconv.ParseUint(p.Lane, 10, 32)
+	if err != nil || n > maxLane {
+		n = 0
+	}
+	return uint32(n), p.Layout
+}
+
+// maxLane bounds what is believed of a lane's number, which a user can write: a connector has at most 256.
+const maxLane = 1 << 10
+
+// Lane returns the lane that the offset is of.
+func (e Entry) Lane() uint32 {
+	lane, _ := e.names()
+	return lane
+}
+
+// Copy reports that the record keeps what a lane of an earlier layout last had. It is not for users.
+func (e Entry) Copy() bool {
+	_, layout := e.names()
+	return layout != ""
+}
+
+// CopiesOf returns the removal of all copies in entries that were made of a partition's offset.
+func CopiesOf(entries []Entry, partition json.RawMessage) []Entry {
+	var of map[string]string
+	if json.Unmarshal(partition, &of) != nil {
+		return nil
+	}
+	if of["lane"] == "" {
+		of["lane"] = "0"
+	}
+	var out []Entry
+	for _, e := range entries {
+		var p map[string]string
+		if !e.Copy() || json.Unmarshal(e.Partition, &p) != nil {
+			continue
+		}
+		delete(p, "layout")
+		if maps.Equal(p, of) {
+			out = append(out, Entry{Partition: e.Partition})
+		}
+	}
+	return out
 }
 
 // Read returns the newest committed checkpoint of key; ok is false if there is none. partitions is the number of the topic's partitions, which Read makes if
