@@ -7,8 +7,10 @@ package harness
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -102,13 +104,32 @@ func (p *pool) get(part Part, logf func(string, ...any)) (string, error) {
 		p.addrs, p.errs, p.procs = map[Part]string{}, map[Part]error{}, map[Part]*servers.Process{}
 	}
 	begin := time.Now()
-	addr, err := p.start(part)
+	addr, err := p.start(part, 0)
 	p.addrs[part], p.errs[part] = addr, err
 	logf("%s at %s after %.1f s (%v)", part, addr, time.Since(begin).Seconds(), err)
 	return addr, err
 }
 
-func (p *pool) start(part Part) (string, error) {
+// Restart starts a part that was killed again, on its port and its data.
+func Restart(t testing.TB, part Part) {
+	t.Helper()
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	_, port, err := net.SplitHostPort(shared.addrs[part])
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := shared.start(part, n); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// start starts a part; port 0 is a free one.
+func (p *pool) start(part Part, port int) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute) // the first run fetches
 	defer cancel()
 	cache := &servers.Cache{Say: func(l string) { fmt.Fprintln(os.Stderr, l) }}
@@ -127,7 +148,7 @@ func (p *pool) start(part Part) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if proc, err = b.Start(ctx, servers.BrokerOptions{Dir: dir}); err != nil {
+		if proc, err = b.Start(ctx, servers.BrokerOptions{Dir: dir, Port: port}); err != nil {
 			return "", err
 		}
 	default:
@@ -136,7 +157,7 @@ func (p *pool) start(part Part) (string, error) {
 			return "", err
 		}
 		id := map[Part]int{MySQL: 1, MariaDB: 2, MySQL80: 3, MySQL57: 4}[part]
-		if proc, err = d.Start(ctx, servers.DatabaseOptions{Dir: dir, ServerID: id}); err != nil {
+		if proc, err = d.Start(ctx, servers.DatabaseOptions{Dir: dir, ServerID: id, Port: port}); err != nil {
 			return "", err
 		}
 	}

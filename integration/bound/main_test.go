@@ -1,0 +1,170 @@
+package bound
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/client"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/rowmesh/rowmesh/deploy/servers"
+	"github.com/rowmesh/rowmesh/integration/harness"
+)
+
+var full = flag.Bool("bound.full", os.Getenv("ROWMESH_FULL") == "1", "the sizes that the promises name, not a tenth of them")
+
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
+
+// one is the smallest mesh: the promises are per process.
+var one = harness.Size{Coordinators: 1, Capturers: 1, Publishers: 1}
+
+// root returns a connection with all rights.
+func root(t testing.TB, addr string) *client.Conn {
+	t.Helper()
+	c, err := client.Connect(addr, servers.RootUser, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func exec(t testing.TB, c *client.Conn, statements ...string) {
+	t.Helper()
+	for _, s := range statements {
+		if _, err := c.Execute(s); err != nil {
+			t.Fatalf("%.200s: %v", s, err)
+		}
+	}
+}
+
+// running fails unless a connector and its one task run.
+func running(t testing.TB, m *harness.Mesh, name string) error {
+	code, body := m.Call(t, http.MethodGet, "/connectors/"+name+"/status", nil)
+	if code != http.StatusOK || strings.Count(body, `"state":"RUNNING"`) != 2 {
+		return fmt.Errorf("%d %s", code, body)
+	}
+	return nil
+}
+
+// started fails until the connector has a place in the log: what is written from then on is captured.
+func started(t testing.TB, m *harness.Mesh, name string) error {
+	code, body := m.Call(t, http.MethodGet, "/connectors/"+name+"/offsets", nil)
+	if code != http.StatusOK || !strings.Contains(body, `"pos"`) {
+		return fmt.Errorf("%d %s", code, body)
+	}
+	return running(t, m, name)
+}
+
+// plain are the options of a connector whose records are small and which takes no snapshot.
+func plain(tables string) map[string]string {
+	return map[string]string{"table.include.list": tables, "snapshot.mode": "no_data", "key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false"}
+}
+
+// memory returns one line of /proc/PID/status, MB: VmRSS now, VmHWM at most.
+func memory(t testing.TB, p *servers.Process, what string) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+	if err != nil {
+		t.Fatalf("%s: %v", p.Name, err)
+	}
+	_, after, found := strings.Cut(string(text), what+":")
+	if !found {
+		t.Fatalf("%s: no %s in its status", p.Name, what)
+	}
+	kb, err := strconv.Atoi(strings.Fields(after)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kb / 1000
+}
+
+// under fails if capturer and publisher had more than limit MB together.
+func under(t testing.TB, m *harness.Mesh, limit int) {
+	t.Helper()
+	c, p := memory(t, m.Process("capturer-1"), "VmHWM"), memory(t, m.Process("publisher-1"), "VmHWM")
+	t.Logf("peak: capturer %d MB, publisher %d MB", c, p)
+	if c+p > limit {
+		t.Errorf("capturer %d MB, publisher %d MB: more than %d MB together", c, p, limit)
+	}
+}
+
+// ids counts the records of a topic by the id in their keys, as a read_committed consumer sees them.
+type ids struct {
+	mu      sync.Mutex
+	seen    []uint8
+	last    int // in a topic of one partition ids come in order
+	total   int
+	doubled int
+	late    int
+	at      time.Time // of the newest record
+}
+
+// watch counts ids below n until the test ends.
+func watch(t testing.TB, kafka, topic string, n int) *ids {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(kafka), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxWait(100*time.Millisecond), kgo.FetchMaxBytes(8<<20), kgo.MetadataMinAge(100*time.Millisecond), kgo.MetadataMaxAge(time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &ids{seen: make([]uint8, n), last: -1}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer cl.Close()
+		for ctx.Err() == nil {
+			cl.PollFetches(ctx).EachRecord(w.add)
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	return w
+}
+
+func (w *ids) add(r *kgo.Record) {
+	var k struct{ ID int }
+	if json.Unmarshal(r.Key, &k) != nil || k.ID < 0 || k.ID >= len(w.seen) {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.seen[k.ID]++; w.seen[k.ID] > 1 {
+		w.doubled++
+	} else {
+		w.total++
+	}
+	if k.ID < w.last {
+		w.late++
+	}
+	w.last, w.at = k.ID, time.Now()
+}
+
+// reached fails until n different ids were seen.
+func (w *ids) reached(n int) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.total < n {
+		return fmt.Errorf("%d of %d rows", w.total, n)
+	}
+	return nil
+}
+
+// exact fails the test if an id came twice or out of order.
+func (w *ids) exact(t testing.TB) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.doubled > 0 || w.late > 0 {
+		t.Errorf("%d rows came twice, %d out of order", w.doubled, w.late)
+	}
+}
