@@ -53,6 +53,7 @@ type feed struct {
 
 	start       *rowv1.Position // where it began; set before the subscriber's first message
 	sent, acked atomic.Uint64   // for DescribeSource
+	taken       atomic.Int64    // when the sender took the newest message from the queue, nanoseconds since the Unix epoch
 
 	reader *reader // guarded by source.mu: who feeds it
 	dead   bool    // ended or gone: the reader passes it over until it takes it from its list

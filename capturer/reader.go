@@ -407,7 +407,8 @@ func (r *reader) eventSeconds() int64 {
 func (r *reader) now() time.Time { return time.Now() }
 
 // push queues a message for a feed and returns whether it is in the queue. It waits while the queue is full: as long as it takes if the feed is the
-// reader's only one, else slowFor, after which the feed ends with Reset and the token of the last message in its queue.
+// reader's only one, else until nothing has gone into the queue or out of it for slowFor. Then the feed ends with Reset and the token of the last message in
+// its queue. While the reader waits for one feed the clock of the others runs too: however many do not read, the rest waits once.
 func (r *reader) push(f *feed, m *capturev1.SubscribeResponse) bool {
 	select {
 	case f.queue <- m:
@@ -418,8 +419,8 @@ func (r *reader) push(f *feed, m *capturev1.SubscribeResponse) bool {
 		return false
 	default:
 	}
-	ticker := time.NewTicker(slowFor)
-	defer ticker.Stop()
+	timer := time.NewTimer(f.stalledAt().Sub(r.now()))
+	defer timer.Stop()
 	for {
 		select {
 		case f.queue <- m:
@@ -428,17 +429,35 @@ func (r *reader) push(f *feed, m *capturev1.SubscribeResponse) bool {
 			return false
 		case <-f.ended:
 			return false
-		case <-ticker.C:
-			if r.alone() {
-				r.caughtUp.Store(false) // whoever is at the end of the log now may become the shared reader in its place
-				continue
-			}
-			r.logger.Warn("subscriber is too slow for the shared connection", "consumer", f.open.Consumer, "file", r.at.file, "pos", r.at.pos)
-			r.src.metrics.resets.WithLabelValues(string(r.src.id)).Inc()
-			reset := &capturev1.Reset{Token: f.token, Reason: "the subscriber held up the others of source " + string(r.src.id) + " for more than a second; open again with the token"}
-			f.end(&capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Reset_{Reset_: reset}}, nil)
-			r.src.drop(f)
-			return false
+		case <-timer.C:
 		}
+		if left := f.stalledAt().Sub(r.now()); left > 0 { // it took one, for which the queue has room
+			timer.Reset(left)
+			continue
+		}
+		if r.alone() {
+			timer.Reset(slowFor)
+			continue
+		}
+		r.reset(f)
+		return false
 	}
+}
+
+// stalledAt is when the feed's subscriber counts as one that does not read, if it takes nothing until then.
+func (f *feed) stalledAt() time.Time {
+	since := f.lastSent
+	if taken := time.Unix(0, f.taken.Load()); taken.After(since) {
+		since = taken
+	}
+	return since.Add(slowFor)
+}
+
+// reset ends a feed whose subscriber holds up the others.
+func (r *reader) reset(f *feed) {
+	r.logger.Warn("subscriber is too slow for the shared connection", "consumer", f.open.Consumer, "file", r.at.file, "pos", r.at.pos)
+	r.src.metrics.resets.WithLabelValues(string(r.src.id)).Inc()
+	reset := &capturev1.Reset{Token: f.token, Reason: "the subscriber held up the others of source " + string(r.src.id) + " for more than a second; open again with the token"}
+	f.end(&capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Reset_{Reset_: reset}}, nil)
+	r.src.drop(f)
 }

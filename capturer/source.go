@@ -265,6 +265,7 @@ func (f *feed) startAt(at *rowv1.Position, skip cursor) {
 // pump sends what the reader queues until the subscription ends.
 func (f *feed) pump(ctx context.Context, out capture.Sender) error {
 	send := func(m *capturev1.SubscribeResponse) error {
+		f.taken.Store(time.Now().UnixNano())
 		if m.GetBatch() != nil || m.GetDdl() != nil {
 			f.sent.Add(1)
 		}
