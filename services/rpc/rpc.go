@@ -32,6 +32,8 @@ import (
 const (
 	// MaxMessageBytes bounds one message: batches are cut at 4 MiB at most, and a single row of the server's max_allowed_packet (64 MiB by default) must fit.
 	MaxMessageBytes = 80 << 20
+	// MaxRequestBytes bounds what a server takes from a client, which it does before it knows who that is: requests are configs and an Open of 1 MiB at most.
+	MaxRequestBytes = 4 << 20
 	// keepaliveTime finds a dead peer in 10+5 s; servers accept pings from half of it on.
 	keepaliveTime    = 10 * time.Second
 	keepaliveTimeout = 5 * time.Second
@@ -97,7 +99,7 @@ func NewServer(log *slog.Logger, s Security, opts ...grpc.ServerOption) (*grpc.S
 	}
 	opts = append([]grpc.ServerOption{
 		grpc.Creds(creds),
-		grpc.MaxRecvMsgSize(MaxMessageBytes), grpc.MaxSendMsgSize(MaxMessageBytes),
+		grpc.MaxRecvMsgSize(MaxRequestBytes), grpc.MaxSendMsgSize(MaxMessageBytes),
 		grpc.InitialWindowSize(windowBytes), grpc.InitialConnWindowSize(4 * windowBytes),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: keepaliveTime / 2, PermitWithoutStream: true}),
@@ -155,7 +157,7 @@ func Dial(addr string, s Security, opts ...grpc.DialOption) (*grpc.ClientConn, e
 	}
 	return grpc.NewClient(addr, append([]grpc.DialOption{
 		grpc.WithTransportCredentials(creds),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxMessageBytes), grpc.MaxCallSendMsgSize(MaxMessageBytes)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxMessageBytes), grpc.MaxCallSendMsgSize(MaxRequestBytes)),
 		grpc.WithInitialWindowSize(windowBytes), grpc.WithInitialConnWindowSize(4 * windowBytes),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
 		// The default of 120 s between attempts would keep a lane waiting long after its capturer is back.
