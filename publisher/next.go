@@ -19,18 +19,22 @@ func (t *task) next() {
 	if !t.start.settle {
 		t.report(registry.LaneRunning, nil, time.Time{})
 	}
-	if err := t.heartbeat(); err != nil {
-		t.broke(err)
-		return
+	stream := t.stream.ch
+	at, ok := t.machine.WakeAt()
+	if t.held > 0 { // streaming.delay.ms
+		stream = nil
+		if !ok || t.held < at {
+			at, ok = t.held, true
+		}
 	}
 	var timer <-chan time.Time
-	if at, ok := t.machine.WakeAt(); ok && !t.stream.ready() {
+	if ok && !t.ready() {
 		tm := time.NewTimer(at - t.clock())
 		defer tm.Stop()
 		timer = tm.C
 	}
 	select {
-	case m := <-t.stream.ch:
+	case m := <-stream:
 		err := m.err
 		if err == nil {
 			err = t.handle(m.m)
@@ -45,6 +49,15 @@ func (t *task) next() {
 		t.broke(t.producer.Err())
 	case <-timer:
 	}
+}
+
+// ready reports that a message can be had without waiting.
+func (t *task) ready() bool {
+	if t.held > 0 && t.clock() < t.held {
+		return false
+	}
+	t.held = 0
+	return t.stream.ready()
 }
 
 func (t *task) broke(err error) {
@@ -172,6 +185,9 @@ func (t *task) snapshot(s *capturev1.SnapshotProgress) error {
 	t.log.Info("snapshot complete", "tables", s.TablesDone)
 	t.again, t.snapshotted = false, t.lane.Generation
 	t.start.done = t.start.snapshot.GetOnly()
+	if t.cfg.StreamingDelay > 0 {
+		t.held = t.clock() + t.cfg.StreamingDelay
+	}
 	return t.moved(s.Checkpoint, lane.Taken{End: true, Urgent: true})
 }
 
@@ -190,21 +206,28 @@ func (t *task) moved(c *rowv1.Checkpoint, taken lane.Taken) error {
 	if taken.Seq == 0 && !taken.Urgent {
 		taken.End = c.TransactionEnd
 	}
+	if c != nil && !t.place.taken.InSnapshot() {
+		if err := t.heartbeat(&taken, taken.Urgent); err != nil {
+			return err
+		}
+	}
 	t.machine.Took(t.clock(), taken)
 	return nil
 }
 
-// heartbeat produces a heartbeat record if heartbeat.interval.ms is over. Debezium sends them as events come; so does this, and progress messages come every few
-// seconds at least.
-func (t *task) heartbeat() error {
+// heartbeat adds a heartbeat record to what was taken if heartbeat.interval.ms is over, or at once if it is forced. As in Debezium heartbeats come with
+// events only, and at the end of the snapshot. The place must be one to commit at, so that each says that its offset has moved.
+func (t *task) heartbeat(taken *lane.Taken, forced bool) error {
 	every := t.cfg.HeartbeatInterval
-	if every <= 0 || t.id.Task != 0 || time.Since(t.beat) < every {
+	if every <= 0 || t.id.Task != 0 || !taken.End || !forced && time.Since(t.beat) < every {
 		return nil
 	}
 	t.beat = time.Now()
 	t.encoded.Reset()
 	t.encoder.Heartbeat(&t.encoded)
-	_, err := t.out.send(t.work, &t.encoded, nil)
+	n, err := t.out.send(t.work, &t.encoded, nil)
+	taken.Rows = true
+	taken.Bytes += n
 	return err
 }
 

@@ -3,6 +3,7 @@ package publisher
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -181,7 +182,7 @@ func (t *task) open(ctx context.Context) error {
 }
 
 func (t *task) running() {
-	t.lastErr, t.fatal = nil, false
+	t.lastErr, t.fatal, t.beat = nil, false, time.Now()
 	t.log.Info("lane runs", "generation", t.lane.Generation, "position", t.place.position(), "snapshot", t.start.snapshot != nil)
 }
 

@@ -62,7 +62,12 @@ type task struct {
 	// tried is the generation for which transactions were tried.
 	tried uint64
 	begun bool
-	beat  time.Time // of the last heartbeat
+	beat  time.Time // of the last heartbeat, or of the start
+	// held is when the stream is read on, on the task's clock; 0: now.
+	held time.Duration
+	// delayed is when the snapshot of generation delayedFor may start.
+	delayed    time.Time
+	delayedFor uint64
 	// again: the next start makes a snapshot, whatever the checkpoint says, because the log no longer reaches back to it.
 	again bool
 	// snapshotted is the generation whose start has made the snapshot that snapshot.mode=always asks for.
@@ -139,7 +144,7 @@ func (t *task) loop() error {
 		} else if l, fresh := t.inbox.take(); fresh {
 			t.assign(l)
 		}
-		switch a := t.machine.Action(t.clock(), t.stream.ready()); a {
+		switch a := t.machine.Action(t.clock(), t.ready()); a {
 		case lane.Idle:
 			if t.ctx.Err() != nil || t.wanted.Generation == 0 {
 				return nil
@@ -161,6 +166,13 @@ func (t *task) loop() error {
 			t.wait(at)
 		case lane.Next:
 			t.next()
+		case lane.Subscribe:
+			err := t.delay()
+			if err == nil {
+				t.machine.Done(t.clock(), t.perform(a))
+				continue
+			}
+			t.machine.Done(t.clock(), t.outcome(a, err))
 		default:
 			t.machine.Done(t.clock(), t.perform(a))
 		}
@@ -191,6 +203,24 @@ func (t *task) wait(at time.Time) {
 	case <-t.inbox.wake:
 	case <-timer:
 	}
+}
+
+// delay waits for snapshot.delay.ms before a snapshot. The error is context.Canceled if an assignment or the end of the process comes first; what is left of
+// the wait is then done by the next start.
+func (t *task) delay() error {
+	if t.start.snapshot == nil || t.cfg.Snapshot.Delay <= 0 {
+		return nil
+	}
+	if t.delayedFor != t.lane.Generation {
+		t.delayedFor, t.delayed = t.lane.Generation, time.Now().Add(t.cfg.Snapshot.Delay)
+		t.log.Info("snapshot waits", "delay", t.cfg.Snapshot.Delay)
+	}
+	t.report(registry.LaneRunning, nil, time.Time{})
+	t.wait(t.delayed)
+	if time.Now().Before(t.delayed) {
+		return fmt.Errorf("wait of snapshot.delay.ms: %w", context.Canceled)
+	}
+	return nil
 }
 
 // perform does one action and says how it went.

@@ -21,7 +21,7 @@ func booleanConverters(raw map[string]string) ([]booleanConverter, error) {
 	var out []booleanConverter
 	for name := range strings.SplitSeq(raw["converters"], ",") {
 		name = strings.TrimSpace(name)
-		if !strings.HasSuffix(raw[name+".type"], ".converters.TinyIntOneToBooleanConverter") {
+		if !config.TinyIntConverter(strings.TrimSpace(raw[name+".type"])) {
 			continue
 		}
 		c := booleanConverter{anyWidth: strings.EqualFold(raw[name+".length.checker"], "false")}

@@ -14,7 +14,11 @@ func (h *heartbeat) init(e *Encoder) {
 	if prefix == "" {
 		prefix = "__debezium-heartbeat"
 	}
-	h.topic = e.topic(prefix+e.delimiter()+e.cfg.TopicPrefix, HeartbeatTopic)
+	name := e.cfg.HeartbeatTopic
+	if name == "" {
+		name = prefix + e.delimiter() + e.cfg.TopicPrefix
+	}
+	h.topic = e.topic(name, HeartbeatTopic)
 	key := surroundBy(heartbeatKey, e.cfg.KeyConverter.Schemas)
 	h.key = appendString(append(key.head, `{"serverName":`...), e.cfg.TopicPrefix)
 	h.key = append(append(h.key, '}'), key.tail...)

@@ -27,6 +27,14 @@ func TestDigest(t *testing.T) {
 	}
 }
 
+func TestAllowedAlgorithmsAreKnown(t *testing.T) {
+	for _, name := range config.HashAlgorithms() {
+		if _, err := newDigest(name, "salt", false); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestTruncate(t *testing.T) {
 	for _, c := range []struct {
 		text string

@@ -131,6 +131,8 @@ func (p *parser) buildEvents(c *Connector) {
 	c.TransactionTopic = p.get("topic.transaction")
 	c.HeartbeatInterval = p.millis("heartbeat.interval.ms")
 	c.HeartbeatPrefix = p.get("topic.heartbeat.prefix")
+	c.HeartbeatTopic = trim(p.in["topic.heartbeat.name"])
+	c.StreamingDelay = p.millis("streaming.delay.ms")
 }
 
 func (p *parser) snapshot() Snapshot {

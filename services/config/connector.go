@@ -63,7 +63,9 @@ type Connector struct {
 	TopicStrategy         string // topic.naming.strategy
 	TransactionTopic      string // topic.transaction
 	HeartbeatInterval     time.Duration
-	HeartbeatPrefix       string // topic.heartbeat.prefix
+	HeartbeatPrefix       string        // topic.heartbeat.prefix
+	HeartbeatTopic        string        // topic.heartbeat.name, the whole name; empty: made of the prefix and topic.prefix
+	StreamingDelay        time.Duration // streaming.delay.ms
 
 	Snapshot Snapshot
 

@@ -13,6 +13,7 @@ func (p *parser) checkUses() {
 	for _, name := range p.keys() {
 		o, ok := p.cat.find(name)
 		switch {
+		case !ok && p.ofValueConverter(name):
 		case !ok:
 			p.warn(name, fmt.Sprintf("%s is an unknown option and is ignored", name))
 		case isDefault(o, p.in[name]):
@@ -24,7 +25,9 @@ func (p *parser) checkUses() {
 	}
 	if !wrong {
 		p.checkModes()
+		p.checkColumnChanges()
 	}
+	p.checkValueConverters()
 	p.checkTopicCreation()
 	p.checkProducer()
 }
