@@ -66,14 +66,21 @@ func (p *place) clone() place {
 	return c
 }
 
-// same says whether two places of one server's log are one: by file and position, or by the transactions before them. The latter matters where a
-// server has started a new file in between: end of the old one and beginning of the new one are the same place.
+// same says whether two places are one: what was read before them is the same. Where both know their GTIDs those decide, on any server: the end of a file and the
+// beginning of the next are one place, and the end of the log as the server tells it while it commits is not the place that is called so a moment later, although
+// file and position are equal: a transaction may be before that position and still be to come. Otherwise file and position decide, on one server.
 func (p *place) same(o *place) bool {
-	if p.file == o.file && p.pos == o.pos {
-		return true
+	if p.gtids != nil && o.gtids != nil && !(p.gtids.Empty() && o.gtids.Empty()) {
+		return p.gtids.Equal(o.gtids)
 	}
-	return p.gtids != nil && o.gtids != nil && !p.gtids.Empty() && p.gtids.Equal(o.gtids)
+	return p.file == o.file && p.pos == o.pos && p.oneServer(o) && p.byPosition() && o.byPosition()
 }
+
+// byPosition says whether file and position are the place, and not only near it: see exact.
+func (p *place) byPosition() bool { return p.gtids == nil || p.gtids.Empty() || p.exact }
+
+// oneServer says whether files and positions of two places may be compared, as far as is known.
+func (p *place) oneServer(o *place) bool { return p.uuid == "" || o.uuid == "" || p.uuid == o.uuid }
 
 // compare orders two places of one server's log by file and position.
 func (p *place) compare(o *place) int { return comparePositions(p.file, p.pos, o.file, o.pos) }

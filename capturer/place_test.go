@@ -33,6 +33,36 @@ func TestComparePositions(t *testing.T) {
 	}
 }
 
+// Readers share a connection where their places are the same. A transaction that is before a position and not yet among the GTIDs is still to come to the one, and
+// was delivered to the other.
+func TestSamePlace(t *testing.T) {
+	const u, v = "3e11fa47-71ca-11e1-9e33-c80aa9429562", "4e11fa47-71ca-11e1-9e33-c80aa9429562"
+	at := func(pos uint64, uuid, gtids string, exact bool) place {
+		p, err := newPlace(config.MySQL, &rowv1.Position{File: "binlog.000001", Pos: pos, Gtids: gtids, ServerUuid: uuid})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.exact = exact
+		return p
+	}
+	for name, c := range map[string]struct {
+		a, b place
+		want bool
+	}{
+		"position":                       {at(9, u, "", false), at(9, u, "", false), true},
+		"other position":                 {at(9, u, "", false), at(8, u, "", false), false},
+		"position on another server":     {at(9, u, "", false), at(9, v, "", false), false},
+		"position where one has GTIDs":   {at(9, u, "", false), at(9, u, u+":1-5", true), true},
+		"position near which one stands": {at(9, u, "", false), at(9, u, u+":1-5", false), false},
+		"GTIDs":                          {at(9, u, u+":1-5", false), at(4, v, u+":1-5", true), true},
+		"a transaction before its GTID":  {at(9, u, u+":1-4", false), at(9, u, u+":1-5", true), false},
+	} {
+		if got := c.a.same(&c.b); got != c.want || c.b.same(&c.a) != c.want {
+			t.Errorf("%s: %t, want %t", name, got, c.want)
+		}
+	}
+}
+
 func TestTokens(t *testing.T) {
 	start := &rowv1.Position{File: "binlog.000007", Pos: 1 << 33, Gtids: "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5", ServerUuid: "u"}
 	got, err := decodeToken(encodeToken(start, cursor{3, 9}, true))

@@ -160,9 +160,17 @@ func (s *dbSource) attachShared(ctx context.Context, shared *reader, f *feed, at
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// A reader that has not reached the end of the log is not where "latest" is, and one that lost its connection may not be either.
-	if shared.closed || g.isOpen || !shared.parked || !at.same(&shared.at) && !(latest && shared.caughtUp.Load() && shared.at.compare(at) >= 0) {
+	if shared.closed || g.isOpen || !shared.parked || !at.same(&shared.at) && !(latest && shared.caughtUp.Load() && at.oneServer(&shared.at) && shared.at.compare(at) >= 0) {
 		return false
 	}
+	stored, _ := s.history.at(shared.info.Flavor, &shared.at)
+	shared.learn(func(yield func(*rowv1.Table) bool) {
+		for _, t := range stored {
+			if !yield(t) {
+				return
+			}
+		}
+	}, []*feed{f})
 	shared.adopt([]*feed{f})
 	f.startAt(shared.at.position(), cursor{})
 	return true
