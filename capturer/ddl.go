@@ -13,6 +13,8 @@ import (
 	"github.com/rowmesh/rowmesh/capturer/schema"
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/charset"
+	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/registry"
 	"github.com/rowmesh/rowmesh/services/row"
 )
@@ -29,11 +31,15 @@ func (r *reader) statement(ctx context.Context, ev *binlog.Event) error {
 		r.logger.Warn("a change was logged as a statement and cannot be captured; set binlog_format=ROW", "database", ev.Database, "file", ev.File, "pos", ev.Pos, "statement", clip(ev.SQL))
 		return nil
 	}
+	if schema.Administers(ev.SQL) {
+		r.tellStatement(ev)
+		return nil
+	}
 	if !r.tables.catalog.Affects(ev.Database, ev.SQL) {
 		return nil
 	}
 	before := r.tables.names()
-	changes, err := r.tables.catalog.Apply(ev.Database, ev.SQL, schema.ApplyOptions{})
+	changes, err := r.tables.catalog.Apply(ev.Database, ev.SQL, r.session(&ev.Session))
 	if err == nil && len(changes) == 0 {
 		return nil
 	}
@@ -53,6 +59,47 @@ func (r *reader) statement(ctx context.Context, ev *binlog.Event) error {
 		}
 	}
 	return nil
+}
+
+// Before these versions explicit_defaults_for_timestamp was off unless somebody set it.
+const (
+	explicitSinceMySQL   = 80002
+	explicitSinceMariaDB = 101000
+)
+
+// session says what a statement means by what its session was set to.
+func (r *reader) session(s *binlog.Session) schema.ApplyOptions {
+	o := schema.SessionOptions(s.SQLMode, s.ErrorCode)
+	if name, cs, ok := charset.ByCollation(s.ServerCollation); ok {
+		o.Charset, o.Collation = cs, name
+	}
+	switch s.Timestamps {
+	case binlog.ImplicitTimestamps:
+		o.ImplicitTimestamp = true
+	case binlog.UnknownTimestamps:
+		since := explicitSinceMySQL
+		if r.info.Flavor == config.MariaDB {
+			since = explicitSinceMariaDB
+		}
+		o.ImplicitTimestamp = r.info.Number() < since
+	}
+	return o
+}
+
+// tellStatement sends a statement that changes nothing here to the feeds that want all DDL of its database.
+func (r *reader) tellStatement(ev *binlog.Event) {
+	if r.skip.event > 0 {
+		return // told before
+	}
+	for _, f := range r.feeds {
+		if f.dead || f.open.Ddl != capturev1.DdlScope_DDL_SCOPE_ALL || !f.filter.database(ev.Database) {
+			continue
+		}
+		f.flush(r)
+		d := r.ddl(ev, &schema.Change{Database: ev.Database})
+		d.Checkpoint = r.ddlCheckpoint(f, ev, true)
+		f.send(r, &capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Ddl{Ddl: d}}, d.Checkpoint)
+	}
 }
 
 // versions are the shapes that hold behind a statement.
@@ -185,8 +232,11 @@ func (f *feed) concerns(c *schema.Change) bool {
 	case capturev1.DdlScope_DDL_SCOPE_NONE:
 		return false
 	case capturev1.DdlScope_DDL_SCOPE_ALL:
+		if !f.filter.database(c.Database) {
+			return false // also of a table that left a selected one
+		}
 		if c.Table == "" {
-			return f.filter.database(c.Database)
+			return true
 		}
 		need = selected
 	default:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 )
 
 // How a reader joins the shared one.
@@ -150,6 +152,28 @@ func (r *reader) prune() {
 	}
 }
 
+// learn takes over shapes that are known at r's place from elsewhere: those of tables that r does not know, since nobody asked it yet, and the spellings
+// of those that only the feeds that come want. Both spellings are right, but the feeds have seen theirs: a snapshot reads definitions as the server
+// prints them, a log as a user wrote them. Requires: mu, r parked.
+func (r *reader) learn(shapes func(func(*rowv1.Table) bool), feeds []*feed) {
+	if r.tables == nil {
+		return // not connected yet: it will load what is stored
+	}
+	mine := r.tables.catalog
+	shapes(func(t *rowv1.Table) bool {
+		known := mine.Table(t.Database, t.Table)
+		if known == nil && !mine.IsSequence(t.Database, t.Table) || known != t && wantedBy(feeds, t) && !wantedBy(r.feeds, t) {
+			mine.SetTable(t)
+		}
+		return true
+	})
+	clear(r.tables.maps)
+}
+
+func wantedBy(feeds []*feed, t *rowv1.Table) bool {
+	return slices.ContainsFunc(feeds, func(f *feed) bool { return !f.dead && f.filter.table(t.Database, t.Table)&selected != 0 })
+}
+
 // adopt takes feeds that stand where r stands. Requires: mu, r parked, and not closed.
 func (r *reader) adopt(feeds []*feed) {
 	for _, f := range feeds {
@@ -237,6 +261,9 @@ func (r *reader) hand(other *reader, g *gate) (done, more bool) {
 	}
 	r.closed = true
 	r.prune()
+	if r.tables != nil {
+		other.learn(r.tables.catalog.Tables, r.feeds)
+	}
 	other.adopt(r.feeds)
 	r.feeds, r.live = nil, 0
 	return true, false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -164,13 +165,7 @@ func (s *dbSource) attachShared(ctx context.Context, shared *reader, f *feed, at
 		return false
 	}
 	stored, _ := s.history.at(shared.info.Flavor, &shared.at)
-	shared.learn(func(yield func(*rowv1.Table) bool) {
-		for _, t := range stored {
-			if !yield(t) {
-				return
-			}
-		}
-	}, []*feed{f})
+	shared.learn(slices.Values(stored), []*feed{f})
 	shared.adopt([]*feed{f})
 	f.startAt(shared.at.position(), cursor{})
 	return true

@@ -89,6 +89,32 @@ type Event struct {
 	SQL string
 	// InTransaction is true for a statement between Begin and Commit.
 	InTransaction bool
+	// Session holds the settings that the statement ran under.
+	Session Session
 
 	rows rowsBody
 }
+
+// Session holds settings of the session that ran a statement, as far as they decide what the statement means.
+type Session struct {
+	// SQLMode is sql_mode as the server's bits.
+	SQLMode uint64
+	// ErrorCode is what the statement failed with; 0 for success. A statement that failed is logged for what it had done by then.
+	ErrorCode uint16
+	// ServerCollation is the number of collation_server; 0 if the log does not say.
+	ServerCollation uint16
+	// Timestamps is explicit_defaults_for_timestamp.
+	Timestamps Timestamps
+}
+
+// Timestamps says what a TIMESTAMP column is that is declared without NULL and DEFAULT.
+type Timestamps uint8
+
+const (
+	// UnknownTimestamps: the log does not say.
+	UnknownTimestamps Timestamps = iota
+	// ExplicitTimestamps: nullable, as any other column.
+	ExplicitTimestamps
+	// ImplicitTimestamps: NOT NULL, the first one with the current time as its default.
+	ImplicitTimestamps
+)

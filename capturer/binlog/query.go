@@ -14,10 +14,11 @@ type queryInfo struct {
 	database []byte
 	sql      []byte
 	client   uint16 // collation of the statement's text; 0 if not said
+	session  Session
 }
 
-// Status variables of a query event that stand before or are the charset (log_event.h). A variable whose length is not known ends the search: its
-// successors cannot be found, and nothing else in them is needed.
+// Status variables of a query event (log_event.h of both servers; MariaDB's own begin at 128). They come in no fixed order. One whose length is not known
+// ends the search: its successors cannot be found.
 const (
 	statusFlags2            = 0
 	statusSQLMode           = 1
@@ -29,7 +30,21 @@ const (
 	statusLcTimeNames       = 7
 	statusCharsetDatabase   = 8
 	statusTableMapForUpdate = 9
+	statusDataWritten       = 10
+	statusInvoker           = 11
+	statusUpdatedDatabases  = 12
+	statusMicroseconds      = 13
+	statusExplicitTimestamp = 16
+	statusXID               = 17
+	statusUTF8MB4Collation  = 18
+	statusNeedsPrimaryKey   = 19
+	statusEncryption        = 20
+	statusMariaMicroseconds = 128
+	statusMariaXID          = 129
 )
+
+// tooManyDatabases stands in place of the number of databases where there were more than fit.
+const tooManyDatabases = 254
 
 // parseQuery reads a QUERY event: thread, execution time, lengths of database, error code, length of the status variables; then those things.
 func parseQuery(b []byte) (queryInfo, error) {
@@ -38,7 +53,7 @@ func parseQuery(b []byte) (queryInfo, error) {
 	q.thread = c.u32()
 	c.skip(4)
 	db := int(c.u8())
-	c.skip(2)
+	q.session.ErrorCode = c.u16()
 	status := c.take(int(c.u16()))
 	q.database = c.take(db)
 	c.skip(1)
@@ -46,35 +61,56 @@ func parseQuery(b []byte) (queryInfo, error) {
 		return q, errShort
 	}
 	q.sql = c.b
-	q.client = clientCollation(status)
+	q.parseStatus(status)
 	return q, nil
 }
 
-func clientCollation(status []byte) uint16 {
+func (q *queryInfo) parseStatus(status []byte) {
 	c := cursor{b: status}
 	for len(c.b) > 0 && !c.failed {
 		switch c.u8() {
-		case statusFlags2, statusAutoIncrement:
+		case statusFlags2, statusAutoIncrement, statusDataWritten:
 			c.skip(4)
-		case statusSQLMode, statusTableMapForUpdate:
+		case statusSQLMode:
+			q.session.SQLMode = c.u64()
+		case statusTableMapForUpdate, statusXID, statusMariaXID:
 			c.skip(8)
 		case statusCatalog:
 			c.skip(int(c.u8()) + 1)
 		case statusTimeZone, statusCatalogNZ:
 			c.skip(int(c.u8()))
-		case statusLcTimeNames, statusCharsetDatabase:
+		case statusLcTimeNames, statusCharsetDatabase, statusUTF8MB4Collation:
 			c.skip(2)
-		case statusCharset:
-			v := c.u16()
-			if c.failed {
-				return 0
+		case statusNeedsPrimaryKey, statusEncryption:
+			c.skip(1)
+		case statusMicroseconds, statusMariaMicroseconds:
+			c.skip(3)
+		case statusInvoker:
+			c.skip(int(c.u8()))
+			c.skip(int(c.u8()))
+		case statusUpdatedDatabases:
+			if n := c.u8(); n != tooManyDatabases {
+				for range n {
+					c.skip(bytes.IndexByte(c.b, 0) + 1) // 0 moves nowhere, and the next name is none either
+				}
 			}
-			return v
+		case statusExplicitTimestamp:
+			if c.u8() != 0 {
+				q.session.Timestamps = ExplicitTimestamps
+			} else {
+				q.session.Timestamps = ImplicitTimestamps
+			}
+		case statusCharset:
+			q.client = c.u16()
+			c.skip(2)
+			q.session.ServerCollation = c.u16()
+			if c.failed {
+				q.client, q.session.ServerCollation = 0, 0
+			}
 		default:
-			return 0
+			return
 		}
 	}
-	return 0
 }
 
 // text returns the statement in UTF-8.

@@ -66,7 +66,7 @@ func (s *Stream) emitStatement(h header, q *queryInfo, at place) {
 	}
 	s.event(h, Query, at)
 	s.ev.EventIndex = s.txn.index
-	s.ev.SQL, s.ev.Database, s.ev.InTransaction = q.text(), string(q.database), inside
+	s.ev.SQL, s.ev.Database, s.ev.InTransaction, s.ev.Session = q.text(), string(q.database), inside, q.session
 	if inside {
 		s.txn.index++
 		return

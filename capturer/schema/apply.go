@@ -20,6 +20,39 @@ func (c *Catalog) Affects(_, sql string) bool {
 	return false
 }
 
+// Administers says of a statement that it is one of those that shape nothing and are yet told to whoever wants all DDL, as Debezium does: its parser
+// knows views, routines, triggers and table maintenance, and passes over them; what else the log holds it takes for a change that it has no model of.
+func Administers(sql string) bool {
+	z := tokenizer{sql: sql}
+	t := z.next()
+	for t.is(";") {
+		t = z.next()
+	}
+	for _, w := range []string{"FLUSH", "GRANT", "REVOKE"} {
+		if t.is(w) {
+			return true
+		}
+	}
+	if !t.is("CREATE") && !t.is("ALTER") && !t.is("DROP") {
+		return false
+	}
+	// CREATE DEFINER=`u`@`h` EVENT: the object is the first word that is one.
+	for range 16 {
+		t = z.next()
+		for _, w := range []string{"TABLE", "DATABASE", "SCHEMA", "INDEX", "VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "SEQUENCE", "PACKAGE"} {
+			if t.is(w) {
+				return false
+			}
+		}
+		for _, w := range []string{"EVENT", "USER", "ROLE", "SERVER"} {
+			if t.is(w) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // edit is a catalog while a statement is applied to it: what it changes is on top, and goes into the catalog if all goes well.
 type edit struct {
 	*parser
