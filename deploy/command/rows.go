@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,12 +15,10 @@ import (
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	controlv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1"
-	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	statev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/state/v1"
 	"github.com/rowmesh/rowmesh/services/capture"
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/registry"
-	"github.com/rowmesh/rowmesh/services/row"
 	"github.com/rowmesh/rowmesh/services/rpc"
 )
 
@@ -60,8 +59,50 @@ func (o *rowsOptions) run(ctx context.Context, out, notes io.Writer) error {
 	if err != nil {
 		return err
 	}
+	p := printer{out: out, notes: notes, tables: map[uint32]*table{}}
+	for end := time.Now().Add(assignWait); ; {
+		err := o.follow(ctx, start, &p)
+		if p.opened || o.capturer != "" || !unsettled(err) || time.Now().After(end) {
+			return p.ended(ctx, o.source, err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(assignRetry):
+		}
+	}
+}
+
+const (
+	// assignWait is how long a source that is just being given to a capturer, or to another one, is waited for; that takes less than a second.
+	assignWait = 5 * time.Second
+	// assignRetry is short against what people notice.
+	assignRetry = 200 * time.Millisecond
+)
+
+// notThere is an error about what the coordinator does not know at all: waiting is of no use.
+type notThere struct{ error }
+
+// Unwrap returns the error.
+func (n notThere) Unwrap() error { return n.error }
+
+// unsettled reports whether the capturer that was asked does not have the source, or not yet.
+func unsettled(err error) bool {
+	if errors.As(err, new(notThere)) {
+		return false
+	}
+	switch errs.KindOf(err) {
+	case errs.NotFound, errs.NotOwner, errs.Busy:
+		return true
+	}
+	return false
+}
+
+// follow prints the rows until the stream ends.
+func (o *rowsOptions) follow(ctx context.Context, start *capturev1.Start, p *printer) error {
 	addr := o.capturer
 	if addr == "" {
+		var err error
 		if addr, err = o.address(ctx); err != nil {
 			return err
 		}
@@ -80,11 +121,10 @@ func (o *rowsOptions) run(ctx context.Context, out, notes io.Writer) error {
 		return err
 	}
 	defer s.Close()
-	p := printer{out: out, notes: notes, tables: map[uint32]*table{}}
 	for {
 		m, err := s.Recv()
 		if err != nil {
-			return p.ended(ctx, o.source, err)
+			return err
 		}
 		if err := p.message(m); err != nil {
 			return err
@@ -127,9 +167,9 @@ func (o *rowsOptions) address(ctx context.Context) (string, error) {
 				return x.GrpcAddress, nil
 			}
 		}
-		return "", errs.E(errs.Unavailable, "source %s has no capturer now: start one, or try again in a few seconds", s.Id)
+		return "", errs.E(errs.Busy, "source %s has no capturer now: start one, or try again in a few seconds", s.Id)
 	}
-	return "", errs.E(errs.NotFound, "source %s: no running or paused connector reads from it, so no capturer does; create one (snapshot.mode=no_data is enough); the sources now: %s", id, known(m.Sources))
+	return "", noSource("source %s: no running or paused connector reads from it, so no capturer does; create one (snapshot.mode=no_data is enough); the sources now: %s", id, known(m.Sources))
 }
 
 // sourceOf returns the source of the connector that the user named.
@@ -142,12 +182,12 @@ func (o *rowsOptions) sourceOf(ctx context.Context, control controlv1.ControlSer
 	r, err := control.GetConnector(ctx, &controlv1.GetConnectorRequest{Name: o.source})
 	if err != nil {
 		if errs.KindOf(err) == errs.NotFound {
-			return "", errs.E(errs.NotFound, "--source %s: no connector has that name, and it is no host:port; the sources now: %s", o.source, known(sources))
+			return "", noSource("--source %s: no connector has that name, and it is no host:port; the sources now: %s", o.source, known(sources))
 		}
 		return "", errs.FromStatus(err)
 	}
 	if r.Connector.Target == statev1.TargetState_TARGET_STATE_STOPPED {
-		return "", errs.E(errs.NotFound, "connector %s is stopped, so nothing reads its source for it: resume it; the sources now: %s", o.source, known(sources))
+		return "", noSource("connector %s is stopped, so nothing reads its source for it: resume it; the sources now: %s", o.source, known(sources))
 	}
 	config := map[string]string{}
 	for _, e := range r.Connector.Config {
@@ -155,6 +195,11 @@ func (o *rowsOptions) sourceOf(ctx context.Context, control controlv1.ControlSer
 	}
 	id, err := registry.SourceOf(config)
 	return string(id), err
+}
+
+// noSource is the error of a source that is not there.
+func noSource(format string, args ...any) error {
+	return notThere{errs.E(errs.NotFound, format, args...)}
 }
 
 func known(sources []*statev1.Source) string {
@@ -182,110 +227,4 @@ func parseStart(from string) (*capturev1.Start, error) {
 		return nil, errs.E(errs.Invalid, "--from %q: want latest, earliest, snapshot or a token as printed", from)
 	}
 	return &capturev1.Start{At: &capturev1.Start_Token{Token: token}}, nil
-}
-
-// table is a table version with what it takes to split its rows.
-type table struct {
-	*rowv1.Table
-	layout *row.Layout
-	cells  [2][]row.Cell
-}
-
-// printer prints messages of a subscription.
-type printer struct {
-	out    io.Writer
-	notes  io.Writer // what is no row
-	token  string    // printed last
-	tables map[uint32]*table
-	buf    []byte
-}
-
-func (p *printer) message(m *capturev1.SubscribeResponse) error {
-	switch x := m.Message.(type) {
-	case *capturev1.SubscribeResponse_Opened:
-		fmt.Fprintf(p.notes, "reading %s (%s %s) from %s:%d %s\n", x.Opened.Source, x.Opened.Flavor, x.Opened.Version, x.Opened.GetPosition().GetFile(), x.Opened.GetPosition().GetPos(), x.Opened.GetPosition().GetGtids())
-	case *capturev1.SubscribeResponse_Schema:
-		n := len(x.Schema.Columns)
-		p.tables[x.Schema.SchemaId] = &table{x.Schema, row.NewLayout(x.Schema.Columns), [2][]row.Cell{make([]row.Cell, n), make([]row.Cell, n)}}
-	case *capturev1.SubscribeResponse_Batch:
-		return p.batch(x.Batch)
-	case *capturev1.SubscribeResponse_Ddl:
-		fmt.Fprintf(p.out, "{\"ddl\":%s,\"database\":%s}\n", row.AppendJSONString(nil, x.Ddl.Statement), row.AppendJSONString(nil, x.Ddl.Database))
-	case *capturev1.SubscribeResponse_Gap:
-		return errs.E(errs.Gap, "%s", x.Gap.Reason)
-	case *capturev1.SubscribeResponse_Reset_:
-		return errs.E(errs.Busy, "fell behind (%s); go on with --from %s", x.Reset_.Reason, base64.StdEncoding.EncodeToString(x.Reset_.Token))
-	case *capturev1.SubscribeResponse_TableError:
-		fmt.Fprintf(p.notes, "table %s.%s stopped: %s\n", x.TableError.Database, x.TableError.Table, x.TableError.Reason)
-	}
-	return nil
-}
-
-// ended says where to go on after err ended the stream.
-func (p *printer) ended(ctx context.Context, source string, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if p.token == "" {
-		return fmt.Errorf("rows of %s: %w", source, err)
-	}
-	return fmt.Errorf("rows of %s: %w; go on with --from %s", source, err, p.token)
-}
-
-func (p *printer) batch(b *rowv1.Batch) error {
-	rest := b.Payload
-	for i, op := range b.GroupOp {
-		t := p.tables[b.GroupSchema[i]]
-		if t == nil {
-			return errs.E(errs.Corrupt, "rows of schema %d, which was not sent", b.GroupSchema[i])
-		}
-		for range b.GroupRows[i] {
-			images := row.Op(op).Images()
-			for k := range images {
-				partial := b.GroupFlags[i]&row.PartialBefore != 0
-				if row.Op(op) != row.Delete && k == images-1 {
-					partial = b.GroupFlags[i]&row.PartialAfter != 0
-				}
-				var err error
-				if rest, err = t.layout.Split(t.cells[k], rest, partial); err != nil {
-					return errs.E(errs.Corrupt, "%s.%s: %w", t.Database, t.Table.Table, err)
-				}
-			}
-			p.row(op, t, images)
-		}
-	}
-	if b.Checkpoint.GetTransactionEnd() && !b.Snapshot {
-		p.token = base64.StdEncoding.EncodeToString(b.Checkpoint.Token)
-		fmt.Fprintf(p.out, "{\"token\":%q}\n", p.token)
-	}
-	return nil
-}
-
-func (p *printer) row(op byte, t *table, images int) {
-	p.buf = append(p.buf[:0], `{"op":"`...)
-	p.buf = append(p.buf, op)
-	p.buf = append(p.buf, `","table":`...)
-	p.buf = row.AppendJSONString(p.buf, t.Database+"."+t.Table.Table)
-	names := [2]string{"row", ""}
-	if images == 2 {
-		names = [2]string{"before", "after"}
-	}
-	for k := range images {
-		p.buf = append(p.buf, `,"`+names[k]+`":{`...)
-		first := true
-		for i, c := range t.Columns {
-			if !t.cells[k][i].Present {
-				continue
-			}
-			if !first {
-				p.buf = append(p.buf, ',')
-			}
-			first = false
-			p.buf = append(row.AppendJSONString(p.buf, c.Name), ':')
-			p.buf = row.AppendJSON(p.buf, c, &t.cells[k][i])
-		}
-		p.buf = append(p.buf, '}')
-	}
-	p.buf = append(p.buf, "}\n"...)
-	p.out.Write(p.buf)
 }
