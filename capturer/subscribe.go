@@ -110,7 +110,9 @@ func (s *dbSource) subscribeSnapshot(ctx context.Context, f *feed, info source.I
 	}
 	o := snapshot.Options{
 		Rows:    f.wants,
-		Schemas: func(db, table string) bool { return f.filter.table(db, table)&selected != 0 },
+		Schemas: func(db, table string) bool {
+			return f.filter.table(db, table)&selected != 0 || f.open.Snapshot.GetDefineDatabases() && f.filter.database(db)
+		},
 		Order:   f.open.Tables.GetIncludeTables(), Ddl: f.open.Ddl, Snapshot: f.open.Snapshot, MaxBatchBytes: f.maxBytes(), Log: s.logger,
 		Version: func(t *rowv1.Table) (*rowv1.Table, error) {
 			st, _ := f.schema(t)

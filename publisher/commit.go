@@ -9,7 +9,7 @@ import (
 	"github.com/rowmesh/rowmesh/services/offset"
 )
 
-// frozen is a record that the first transaction of a lane adds.
+// frozen is a record of the offsets topic.
 type frozen struct{ key, value []byte }
 
 func (t *task) key() offset.Key {
@@ -44,19 +44,13 @@ func (t *task) commit() error {
 			return err
 		}
 	}
-	if err := t.putCheckpoint(ctx); err != nil {
+	if err := t.put(ctx, append(t.start.frozen, frozen{t.key().Bytes(), t.place.taken.Append(nil)})); err != nil {
 		return fmt.Errorf("write checkpoint: %w", err)
 	}
-	var err error
-	if t.atLeastOnce {
-		err = t.producer.Flush(ctx)
-	} else {
-		err = t.producer.Commit(ctx)
-	}
-	if err != nil {
+	if err := t.end(ctx); err != nil {
 		return err
 	}
-	t.begun, t.start.frozen, t.start.settle = false, nil, false
+	t.start.frozen, t.start.settle = nil, false
 	t.out.sticky++
 	t.status.snapshotDone(!t.place.taken.InSnapshot())
 	c := t.progress.committed(&t.place)
@@ -64,19 +58,39 @@ func (t *task) commit() error {
 	return nil
 }
 
-// putCheckpoint produces the checkpoint record, after all rows that it covers.
-func (t *task) putCheckpoint(ctx context.Context) error {
-	store := t.offsets()
-	id, err := t.producer.Topic(store.Topic())
+// end ends the transaction; without transactions it waits until all is written.
+func (t *task) end(ctx context.Context) error {
+	if t.atLeastOnce {
+		return t.producer.Flush(ctx)
+	}
+	if err := t.producer.Commit(ctx); err != nil {
+		return err
+	}
+	t.begun = false
+	return nil
+}
+
+// keep writes a record of the offsets topic in a transaction of its own.
+func (t *task) keep(ctx context.Context, f frozen) error {
+	if err := t.begin(); err != nil {
+		return err
+	}
+	if err := t.put(ctx, []frozen{f}); err != nil {
+		return err
+	}
+	return t.end(ctx)
+}
+
+// put produces records of the offsets topic; the checkpoint comes last, after all rows that it covers.
+func (t *task) put(ctx context.Context, records []frozen) error {
+	id, err := t.producer.Topic(t.offsets().Topic())
 	if err != nil {
 		return err
 	}
 	var b kafka.Batch
-	for _, f := range t.start.frozen {
+	for _, f := range records {
 		b.Add(id, offset.Partition(f.key, t.start.partitions), kafka.None, f.key, f.value)
 	}
-	key := t.key().Bytes()
-	b.Add(id, offset.Partition(key, t.start.partitions), kafka.None, key, t.place.taken.Append(nil))
 	return t.producer.Produce(ctx, &b)
 }
 

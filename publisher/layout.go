@@ -2,6 +2,8 @@ package publisher
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/rowmesh/rowmesh/publisher/kafka"
 	"github.com/rowmesh/rowmesh/services/errs"
@@ -12,14 +14,16 @@ import (
 //
 // A layout spreads tables over lanes. Lane k of a new layout may get tables from any lane of the one before, and those stood at different places. It starts
 // at the oldest of them and skips, per table, what the table's old lane had delivered (skipper). The checkpoints of the old layout are read under the keys of
-// its lanes; but lane j of the new layout writes under the same key as lane j of the old one. So its first transaction also writes what stood there under a
-// key of its own ("frozen"), atomically with its own first checkpoint:
+// its lanes; but lane j of the new layout writes under the same key as lane j of the old one. So before anything else, and by itself, it writes what stands
+// there under a key of its own ("frozen"):
 //
-//	key(j)                 layout old ──────────> layout new ...
-//	key(j), frozen old     (absent)    ──same txn──> what key(j) said
+//	key(j)                 layout old ───────────────────────────> layout new ...
+//	key(j), frozen old     (absent)    ──> what key(j) says
 //
-// A reader that finds key(j) of the new layout takes the frozen one. A reader that finds it of the old layout, or absent, must know that no old owner can
-// still move it: it fences lane j's transactional id and reads again. That may fence the new owner of lane j too, which then starts again.
+// A reader that finds key(j) of the new layout takes the frozen one. A reader that finds it of the old layout must know that no old owner can still move it:
+// a frozen one that says the same proves it, since lane j's new owner had fenced the old one before it wrote that. Without one it waits a while for lane j's
+// new owner, and then, or where there is none, fences lane j's transactional id and reads again. Fencing at once would be safe too, but each lane would
+// throw the others out of their starts, again and again, as all start together.
 //
 // A record written by Debezium counts for all lanes of a connector's first layout, and is frozen in the same way when lane 0 takes it over.
 
@@ -42,11 +46,11 @@ func (t *task) checkpoint(ctx context.Context) (o offset.Offset, ok bool, err er
 	if ok && o.Foreign() {
 		k := key
 		k.Frozen = prev.Number
-		_, begun, _, err := store.Read(ctx, k)
+		kept, begun, _, err := store.Read(ctx, k)
 		if err != nil {
 			return o, false, err
 		}
-		if begun {
+		if begun && !kept.Equal(&o) {
 			// This layout had its own record already, so a person has set this place since: it counts for all tables, also when they are read again
 			// after the next start. So what was kept goes with the first checkpoint.
 			t.start.frozen = []frozen{{k.Bytes(), nil}}
@@ -54,19 +58,22 @@ func (t *task) checkpoint(ctx context.Context) (o offset.Offset, ok bool, err er
 		}
 	}
 	t.start.own = mine
-	old := make([]offset.Offset, prev.Count)
-	complete := true
-	for j := range prev.Count {
-		var found bool
-		if old[j], found, err = t.oldCheckpoint(ctx, store, j, prev.Number); err != nil {
-			return o, false, err
-		}
-		complete = complete && found && !old[j].InSnapshot()
-	}
 	if !mine && ok {
 		k := key
 		k.Frozen = prev.Number
-		t.start.frozen = []frozen{{k.Bytes(), o.Append(nil)}}
+		if err := t.keep(ctx, frozen{k.Bytes(), o.Append(nil)}); err != nil {
+			return o, false, fmt.Errorf("keep the place of the layout before: %w", err)
+		}
+	}
+	old := make([]offset.Offset, prev.Count)
+	complete := true
+	patience := time.Now().Add(frozenTimeout)
+	for j := range prev.Count {
+		var found bool
+		if old[j], found, err = t.oldCheckpoint(ctx, store, j, patience); err != nil {
+			return o, false, err
+		}
+		complete = complete && found && !old[j].InSnapshot()
 	}
 	if !complete { // the old layout never had all its places: its snapshot is made again
 		return o, mine, nil
@@ -103,27 +110,47 @@ func (t *task) firstLayout(ctx context.Context, store *offset.Store, o offset.Of
 	return o, ok, err
 }
 
+// frozenTimeout is how long a start waits, in all, for the frozen records of the other lanes. Those that run write them within a second of hearing of the
+// layout; the others are fenced.
+const frozenTimeout = 5 * time.Second
+
 // oldCheckpoint returns the last checkpoint of lane j of the layout before; found is false if it never had one.
-func (t *task) oldCheckpoint(ctx context.Context, store *offset.Store, j uint32, layout uint64) (o offset.Offset, found bool, err error) {
+func (t *task) oldCheckpoint(ctx context.Context, store *offset.Store, j uint32, patience time.Time) (o offset.Offset, found bool, err error) {
 	key := offset.Key{Connector: t.id.Connector, Server: t.cfg.TopicPrefix, Lane: j}
 	frozenKey := key
-	frozenKey.Frozen = layout
-	for fenced := j == t.id.Task; ; fenced = true { // our own id is fenced already
+	frozenKey.Frozen = t.lane.Previous.Number
+	for fenced := j == t.id.Task; ; { // our own id is fenced already
 		if o, found, _, err = store.Read(ctx, key); err != nil {
 			return o, false, err
 		}
-		if begun := found && !o.Foreign() && o.Layout == t.lane.Layout; begun || found && o.Foreign() {
-			kept, was, _, err := store.Read(ctx, frozenKey)
-			if begun || was || err != nil { // else the record is from before that layout; where a person has set it since, it is lane j's own business
-				return kept, was, err
-			}
+		if found && !o.Foreign() && o.Layout == t.lane.Layout {
+			o, found, _, err = store.Read(ctx, frozenKey)
+			return o, found, err
 		}
 		if fenced {
 			return o, found, nil
 		}
+		if found && j < t.lane.Count {
+			kept, frozen, _, err := store.Read(ctx, frozenKey)
+			if err != nil {
+				return o, false, err
+			}
+			if frozen && kept.Equal(&o) {
+				return o, true, nil
+			}
+			if time.Now().Before(patience) {
+				select {
+				case <-ctx.Done():
+					return o, false, ctx.Err()
+				case <-time.After(50 * time.Millisecond): // beside the reads, which take as long
+				}
+				continue
+			}
+		}
 		if err := t.fenceOther(ctx, j); err != nil {
 			return o, false, err
 		}
+		fenced = true
 	}
 }
 

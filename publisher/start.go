@@ -120,7 +120,8 @@ func planStart(cfg *config.Connector, o offset.Offset, ok, again, always bool) (
 func snapshotOptions(cfg *config.Connector, data, only bool) *capturev1.SnapshotOptions {
 	s := &cfg.Snapshot
 	o := &capturev1.SnapshotOptions{Data: data, Only: only, IncludeTables: s.IncludeTables, SelectOverrides: s.SelectOverrides,
-		LockTimeoutMs: uint32(s.LockTimeout.Milliseconds()), ChunkRows: uint32(max(s.FetchSize, 0)), TimeZone: cfg.TimeZone}
+		LockTimeoutMs: uint32(s.LockTimeout.Milliseconds()), ChunkRows: uint32(max(s.FetchSize, 0)), TimeZone: cfg.TimeZone,
+		DefineDatabases: !cfg.OnlyCapturedDDL}
 	switch s.LockingMode {
 	case "extended":
 		o.Locking = capturev1.LockingMode_LOCKING_MODE_EXTENDED

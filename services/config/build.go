@@ -119,6 +119,7 @@ func (p *parser) buildEvents(c *Connector) {
 	}
 	c.SkipUnchanged = p.boolean("skip.messages.without.change")
 	c.IncludeSchemaChanges = p.boolean("include.schema.changes")
+	c.OnlyCapturedDDL = p.boolean("schema.history.internal.store.only.captured.tables.ddl")
 	c.IncludeSchemaComments = p.boolean("include.schema.comments")
 	c.IncludeQuery = p.boolean("include.query")
 	c.TransactionMetadata = p.boolean("provide.transaction.metadata")

@@ -794,9 +794,11 @@ type SnapshotOptions struct {
 	// Rows per chunk; 0: chosen by the server.
 	ChunkRows uint32 `protobuf:"varint,7,opt,name=chunk_rows,json=chunkRows,proto3" json:"chunk_rows,omitempty"`
 	// Zone of the connection for reading, IANA name or offset; empty: UTC.
-	TimeZone      string `protobuf:"bytes,8,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	TimeZone string `protobuf:"bytes,8,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	// With DDL_SCOPE_ALL, tell the definitions of all tables of the selected databases, not only those of selected tables.
+	DefineDatabases bool `protobuf:"varint,9,opt,name=define_databases,json=defineDatabases,proto3" json:"define_databases,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *SnapshotOptions) Reset() {
@@ -883,6 +885,13 @@ func (x *SnapshotOptions) GetTimeZone() string {
 		return x.TimeZone
 	}
 	return ""
+}
+
+func (x *SnapshotOptions) GetDefineDatabases() bool {
+	if x != nil {
+		return x.DefineDatabases
+	}
+	return false
 }
 
 // Credit grants bytes.
@@ -2287,7 +2296,7 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\bearliest\x18\x05 \x01(\bH\x00R\bearliest\x12\x18\n" +
 	"\x06latest\x18\x06 \x01(\bH\x00R\x06latest\x12#\n" +
 	"\ftimestamp_us\x18\a \x01(\x04H\x00R\vtimestampUsB\x04\n" +
-	"\x02at\"\xa8\x03\n" +
+	"\x02at\"\xd3\x03\n" +
 	"\x0fSnapshotOptions\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\bR\x04data\x12\x12\n" +
 	"\x04only\x18\x02 \x01(\bR\x04only\x129\n" +
@@ -2297,7 +2306,8 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\x0flock_timeout_ms\x18\x06 \x01(\rR\rlockTimeoutMs\x12\x1d\n" +
 	"\n" +
 	"chunk_rows\x18\a \x01(\rR\tchunkRows\x12\x1b\n" +
-	"\ttime_zone\x18\b \x01(\tR\btimeZone\x1aB\n" +
+	"\ttime_zone\x18\b \x01(\tR\btimeZone\x12)\n" +
+	"\x10define_databases\x18\t \x01(\bR\x0fdefineDatabases\x1aB\n" +
 	"\x14SelectOverridesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x1e\n" +
