@@ -69,6 +69,9 @@ type Offset struct {
 // Foreign reports that another program wrote the record.
 func (o *Offset) Foreign() bool { return o.Token == nil }
 
+// Equal reports that the records of both say the same.
+func (o *Offset) Equal(p *Offset) bool { return bytes.Equal(o.Append(nil), p.Append(nil)) }
+
 // InSnapshot reports that a snapshot was under way.
 func (o *Offset) InSnapshot() bool { return o.Source.GetSnapshot() != "" }
 
