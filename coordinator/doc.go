@@ -11,6 +11,10 @@
 // (registry.Store.Apply). So a deposed or late leader changes nothing, and a new one needs no handover: it adopts what is in etcd, and since placement
 // is sticky, a State that is as it should be yields an empty plan.
 //
+// A source is named by the address that database.hostname and database.port lead to, references to secrets resolved: connectors of one server share it
+// however they name it. A connector that is paused before it ran has no lanes, and one that is created again waits until those of its predecessor are
+// gone, as far as there is a leader.
+//
 // What keeps data flowing without a coordinator: lanes and sources are records with an owner; owners act on the last record they saw.
 //
 // Layouts: a lane's tables are those pinned to it, and its share by hash of the others. A connector's lanes change number only through a new layout,

@@ -2,7 +2,8 @@
 // UIs, Strimzi, people with curl) talks to it unchanged.
 //
 // What it guarantees: status codes, headers, members, their order and the texts that clients look for are those of Kafka Connect 4.3 with
-// Debezium 3.6, as recorded from a real worker; the recordings are the test. A config comes back key for key and in the order in which
+// Debezium 3.6, as recorded from a real worker; the recordings are the test, here over
+// a mesh in memory and in integration/restlive over a real one. A config comes back key for key and in the order in which
 // it was sent, all values as strings, plus "name".
 //
 // Where it departs, on purpose:
@@ -10,6 +11,7 @@
 //     which is there only if there is something to say.
 //   - What a client got wrong is 400 with a text that says what, where Connect answers 500 with a Java exception.
 //   - No answer holds a password that the client did not ask for by asking for the config; no answer holds a stack trace.
+//   - No text holds what a reference to a secret leads to, so that validation cannot be used to read one.
 //   - A status exists as soon as the connector does, and reads never fail because something moves.
 //
 // A request goes through these steps, and the first that refuses it answers:

@@ -24,7 +24,8 @@ func connector() *cobra.Command {
 	server := c.PersistentFlags().String("server", "http://127.0.0.1:8083", "base URL of the REST API")
 	c.AddCommand(
 		&cobra.Command{
-			Use: "create FILE", Short: "Create a connector from a JSON file; - reads standard input", Long: "Creates a connector from a file that holds " + fileForm + ".\n- reads standard input.", Args: cobra.ExactArgs(1),
+			Use: "create FILE", Short: "Create a connector from a JSON file; - reads standard input", Args: cobra.ExactArgs(1),
+			Long: "Creates a connector from a file that holds " + fileForm + ".\n- reads standard input.",
 			RunE: func(c *cobra.Command, args []string) error {
 				b, err := readFile(args[0], c.InOrStdin())
 				if err != nil {

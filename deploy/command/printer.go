@@ -33,7 +33,8 @@ func (p *printer) message(m *capturev1.SubscribeResponse) error {
 	switch x := m.Message.(type) {
 	case *capturev1.SubscribeResponse_Opened:
 		p.opened = true
-		fmt.Fprintf(p.notes, "reading %s (%s %s) from %s:%d %s\n", x.Opened.Source, x.Opened.Flavor, x.Opened.Version, x.Opened.GetPosition().GetFile(), x.Opened.GetPosition().GetPos(), x.Opened.GetPosition().GetGtids())
+		o, at := x.Opened, x.Opened.GetPosition()
+		fmt.Fprintf(p.notes, "reading %s (%s %s) from %s:%d %s\n", o.Source, o.Flavor, o.Version, at.GetFile(), at.GetPos(), at.GetGtids())
 	case *capturev1.SubscribeResponse_Schema:
 		n := len(x.Schema.Columns)
 		p.tables[x.Schema.SchemaId] = &table{x.Schema, row.NewLayout(x.Schema.Columns), [2][]row.Cell{make([]row.Cell, n), make([]row.Cell, n)}}

@@ -169,7 +169,8 @@ func (o *rowsOptions) address(ctx context.Context) (string, error) {
 		}
 		return "", errs.E(errs.Busy, "source %s has no capturer now: start one, or try again in a few seconds", s.Id)
 	}
-	return "", noSource("source %s: no running or paused connector reads from it, so no capturer does; create one (snapshot.mode=no_data is enough); the sources now: %s", id, known(m.Sources))
+	return "", noSource("source %s: no running or paused connector reads from it, so no capturer does; create one (snapshot.mode=no_data is enough); "+
+		"the sources now: %s", id, known(m.Sources))
 }
 
 // sourceOf returns the source of the connector that the user named.
