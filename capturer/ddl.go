@@ -190,24 +190,28 @@ func (r *reader) after(ev *binlog.Event) *rowv1.Position {
 // follows one of them.
 func (r *reader) tellDDL(f *feed, ev *binlog.Event, changes []schema.Change) {
 	var mine []*capturev1.Ddl
+	truncates := false
 	for i := range changes {
 		c := &changes[i]
-		if c.Type == schema.TruncateTable {
-			r.truncate(f, ev, c)
-		}
+		truncates = truncates || r.truncates(f, c)
 		if f.concerns(c) {
 			d := r.ddl(ev, c)
 			d.Tables = tablesOf(changes, c.Database)
 			mine = append(mine, d)
 		}
 	}
-	if len(mine) == 0 {
-		return
+	if len(mine) > 0 {
+		f.flush(r)
 	}
-	f.flush(r)
 	for i, d := range mine {
-		d.Checkpoint = r.ddlCheckpoint(f, ev, i == len(mine)-1)
+		d.Checkpoint = r.ddlCheckpoint(f, ev, i == len(mine)-1 && !truncates)
 		f.send(r, &capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Ddl{Ddl: d}}, d.Checkpoint)
+	}
+	// Truncates come last: their batch is handed over at a boundary behind the statement, and says so.
+	for i := range changes {
+		if c := &changes[i]; r.truncates(f, c) {
+			r.truncate(f, ev, c)
+		}
 	}
 }
 
@@ -298,15 +302,14 @@ func (r *reader) ddlCheckpoint(f *feed, ev *binlog.Event, last bool) *rowv1.Chec
 	return c
 }
 
+// truncates says whether a change is a truncate that a feed wants as an event; not where no rows of the table were ever sent.
+func (r *reader) truncates(f *feed, c *schema.Change) bool {
+	return c.Type == schema.TruncateTable && !f.skips[row.Truncate] && f.wants(c.Database, c.Table) && r.tables.catalog.Table(c.Database, c.Table) != nil
+}
+
 // truncate puts a truncate into a feed's batch, as an event of its own without rows.
 func (r *reader) truncate(f *feed, ev *binlog.Event, c *schema.Change) {
-	if f.skips[row.Truncate] || !f.wants(c.Database, c.Table) {
-		return
-	}
 	shape := r.tables.catalog.Table(c.Database, c.Table)
-	if shape == nil {
-		return // no rows of it were ever sent
-	}
 	f.room(r)
 	s := r.tell(f, shape)
 	f.openBatch(r)

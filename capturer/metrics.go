@@ -35,7 +35,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		events:       counter("rowmesh_capturer_events_total", "Log events read."),
 		transactions: counter("rowmesh_capturer_transactions_total", "Transactions read."),
 		reconnects:   counter("rowmesh_capturer_reconnects_total", "Binlog connections that broke or could not be made."),
-		resets:       counter("rowmesh_capturer_resets_total", "Subscriptions ended because they held up the others."),
+		resets:       counter("rowmesh_capturer_resets_total", "Subscriptions that had to begin again: they held up the others, or another server answered in the middle of a transaction."),
 		tableErrors:  counter("rowmesh_capturer_table_errors_total", "Tables stopped."),
 		statements:   counter("rowmesh_capturer_uncaptured_statements_total", "Row changes that the log holds only as statements."),
 		connections:  gauge("rowmesh_capturer_connections", "Open binlog connections."),

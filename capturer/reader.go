@@ -24,6 +24,11 @@ const (
 	// Reconnecting starts at once and slows down to a try every ten seconds: a server that restarts is met soon, one that is away is left in peace.
 	minBackoff = 200 * time.Millisecond
 	maxBackoff = 10 * time.Second
+	// patience is how long a server may be away, or answer in a way that leads nowhere, before the subscribers hear of it. A restart takes less. Longer silence would
+	// look like a source where nothing happens.
+	patience = 30 * time.Second
+	// connectTimeout bounds all that is asked of the server before its log comes. It answers in milliseconds; a network that swallows packets never does.
+	connectTimeout = time.Minute
 )
 
 // errJoined ends a reader whose feeds have moved to the shared one.
@@ -58,6 +63,7 @@ type reader struct {
 	members    uint64 // raised when feeds changes
 	scratch    []byte
 	pending    counts
+	alive      bool      // the connection brought something new, or word that there is nothing
 	failedJoin time.Time // last join that did not work
 	joinWait   time.Duration
 
@@ -96,14 +102,15 @@ func (r *reader) run(ctx context.Context) {
 	defer r.close()
 	r.logger.Info("reading the log", "file", r.at.file, "pos", r.at.pos)
 	backoff := time.Duration(0)
+	var failing time.Time // since when nothing came; zero: all is well
 	for ctx.Err() == nil {
+		r.alive = false
 		err := r.connect(ctx)
 		if err == nil {
 			r.src.metrics.connected(r.src.id, 1)
 			err = r.read(ctx)
 			r.src.metrics.connected(r.src.id, -1)
 			r.log.Close()
-			backoff = 0
 		}
 		if errors.Is(err, errJoined) {
 			r.logger.Debug("caught up, reads through the shared connection", "file", r.at.file, "pos", r.at.pos)
@@ -113,7 +120,13 @@ func (r *reader) run(ctx context.Context) {
 			return
 		}
 		r.flushAll() // what is decoded need not wait for the server to come back
-		if !r.again(err) {
+		switch {
+		case r.alive:
+			backoff, failing = 0, time.Time{}
+		case failing.IsZero():
+			failing = r.now()
+		}
+		if !r.again(err) || !failing.IsZero() && r.now().Sub(failing) > r.src.patience {
 			r.fail(err)
 			return
 		}
@@ -154,11 +167,14 @@ func (r *reader) fail(err error) {
 
 // connect checks that the server still has what comes after the last boundary, and opens its log there.
 func (r *reader) connect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
 	session, err := r.src.access().Connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer session.Close()
+	before := r.info
 	r.info = session.Info()
 	if err := checkLineage(ctx, session, &r.at); err != nil {
 		return err
@@ -174,13 +190,9 @@ func (r *reader) connect(ctx context.Context) error {
 		r.at.countGTIDs(r.info)
 		r.headAt.countGTIDs(r.info)
 	}
-	if r.at.uuid != "" && r.at.uuid != r.info.ServerUUID && !r.done.zero() {
-		// Another server's log has the same transactions, but not necessarily the same events in them.
-		r.logger.Warn("another server answers in the middle of a transaction: its rows come again from its start", "was", r.at.uuid, "is", r.info.ServerUUID)
-		r.done = cursor{}
-	}
-	if r.at.uuid != "" && r.at.uuid != r.info.ServerUUID {
-		r.at.file, r.at.pos, r.at.exact = "", 0, false // names of another server's files; the log's first event has this one's
+	// MariaDB has no uuid; its servers of one log have different ids.
+	if r.at.uuid != "" && r.at.uuid != r.info.ServerUUID || before.ServerID != 0 && before.ServerID != r.info.ServerID && r.at.gtids != nil {
+		r.otherServer()
 	}
 	r.at.uuid = r.info.ServerUUID
 	start, err := r.dumpFrom(ctx, session)
@@ -201,6 +213,23 @@ func (r *reader) connect(ctx context.Context) error {
 	r.skip, r.atBoundary = r.done, true
 	r.caughtUp.Store(false)
 	return nil
+}
+
+// otherServer gives up what holds on the server before only: names of its files, and, in the middle of a transaction, how far in its events the reader was. The log
+// of another server has the same transactions, but not necessarily the same events in them. So the transaction comes again from its start, and who has a part
+// of it already begins again, or would have that part twice.
+func (r *reader) otherServer() {
+	r.at.file, r.at.pos, r.at.exact = "", 0, false // the log's first event has this one's
+	if r.done.zero() {
+		return
+	}
+	r.logger.Warn("another server answers in the middle of a transaction: its rows come again from its start", "server_uuid", r.info.ServerUUID)
+	r.done = cursor{}
+	for _, f := range r.feeds {
+		if !f.dead && f.inTxn {
+			r.reset(f, "another server of source "+string(r.src.id)+" answers in the middle of a transaction")
+		}
+	}
 }
 
 // dumpFrom says where to ask for the log. GTIDs hold on any server, but MySQL looks for them from the beginning of a file, which takes a second where the
@@ -313,6 +342,7 @@ func (r *reader) take(ctx context.Context, ev *binlog.Event) error {
 		r.move(ev.File, ev.Pos)
 	case binlog.Heartbeat:
 		r.move(ev.File, ev.Pos)
+		r.alive = true
 		r.caughtUp.Store(true)
 		r.tellProgress(true, true)
 	}
@@ -329,7 +359,7 @@ func (r *reader) advance(file string, end uint64, sid string, gno uint64) error 
 	}
 	r.at.file, r.at.pos, r.at.exact = file, end, r.exactAt(file, end)
 	r.boundaries++
-	r.atBoundary = true
+	r.atBoundary, r.alive = true, true
 	return nil
 }
 
@@ -439,7 +469,7 @@ func (r *reader) push(f *feed, m *capturev1.SubscribeResponse) bool {
 			timer.Reset(slowFor)
 			continue
 		}
-		r.reset(f)
+		r.reset(f, "the subscriber held up the others of source "+string(r.src.id)+" for more than a second")
 		return false
 	}
 }
@@ -453,11 +483,12 @@ func (f *feed) stalledAt() time.Time {
 	return since.Add(slowFor)
 }
 
-// reset ends a feed whose subscriber holds up the others.
-func (r *reader) reset(f *feed) {
-	r.logger.Warn("subscriber is too slow for the shared connection", "consumer", f.open.Consumer, "file", r.at.file, "pos", r.at.pos)
+// reset ends a feed with Reset: its subscriber begins again from where it was last.
+func (r *reader) reset(f *feed, reason string) {
+	r.logger.Warn("subscription reset", "consumer", f.open.Consumer, "file", r.at.file, "pos", r.at.pos, "reason", reason)
 	r.src.metrics.resets.WithLabelValues(string(r.src.id)).Inc()
-	reset := &capturev1.Reset{Token: f.token, Reason: "the subscriber held up the others of source " + string(r.src.id) + " for more than a second; open again with the token"}
+	reset := &capturev1.Reset{Token: f.token, Reason: reason + "; open again with the last token"}
 	f.end(&capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Reset_{Reset_: reset}}, nil)
+	f.dead = true
 	r.src.drop(f)
 }

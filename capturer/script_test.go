@@ -19,6 +19,7 @@ import (
 	"github.com/rowmesh/rowmesh/services/capture"
 	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/gtid"
 	"github.com/rowmesh/rowmesh/services/row"
 	"github.com/rowmesh/rowmesh/services/source"
 )
@@ -34,12 +35,20 @@ type script struct {
 
 	breakAfter func() int  // events that a connection lives for; nil: for ever
 	buffered   func() bool // whether more is on the socket where there is more; nil: always
+
+	uuid    string // of the server that answers
+	gtids   bool   // transactions have GTIDs
+	txns    uint64 // those with a GTID
+	onBreak func() // called with mu as a connection breaks
+	away    bool   // nobody answers
 }
+
+const scriptUUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 
 const scriptEvent = 100
 
 func newScript() *script {
-	return &script{changed: make(chan struct{}), maps: make(map[string]*binlog.TableMap), open: make(map[*scriptLog]bool)}
+	return &script{uuid: "u", changed: make(chan struct{}), maps: make(map[string]*binlog.TableMap), open: make(map[*scriptLog]bool)}
 }
 
 // append adds events to the log. Requires: they begin and end at boundaries.
@@ -47,6 +56,12 @@ func (s *script) append(events ...binlog.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, ev := range events {
+		if s.gtids {
+			if ev.Kind == binlog.Begin {
+				s.txns++
+			}
+			ev.SID, ev.GNO = scriptUUID, s.txns
+		}
 		ev.File, ev.Pos = "binlog.000001", 4+uint64(len(s.events))*scriptEvent
 		ev.EndPos, ev.Time, ev.ServerID = ev.Pos+scriptEvent, 1_700_000_000, 1
 		s.events = append(s.events, ev)
@@ -119,6 +134,9 @@ func (l *scriptLog) Next() (*binlog.Event, error) {
 		if ok {
 			l.ev = l.s.events[l.next]
 		}
+		if l.lives == 0 && l.s.onBreak != nil {
+			l.s.onBreak()
+		}
 		l.s.mu.Unlock()
 		if l.lives == 0 {
 			return nil, errs.E(errs.Unavailable, "connection reset by the script")
@@ -156,7 +174,16 @@ func (s *script) Dial(_ context.Context, _ source.Info, _ uint32, start binlog.S
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dials++
-	l := &scriptLog{s: s, next: int(start.Pos-4) / scriptEvent, lives: -1, closed: make(chan struct{})}
+	next := max(int(start.Pos)-4, 0) / scriptEvent
+	if start.GTIDs != "" {
+		set, err := gtid.Parse(config.MySQL, start.GTIDs)
+		if err != nil {
+			return nil, err
+		}
+		for next = 0; next < len(s.events) && set.ContainsGTID(scriptUUID, s.events[next].GNO); next++ {
+		}
+	}
+	l := &scriptLog{s: s, next: next, lives: -1, closed: make(chan struct{})}
 	if s.breakAfter != nil {
 		l.lives = s.breakAfter()
 	}
@@ -170,7 +197,14 @@ func (s *script) Snapshot(context.Context, snapshot.Options, snapshot.Emit) (*sn
 	return nil, errs.E(errs.Unsupported, "a script has no tables")
 }
 
-func (s *script) Connect(context.Context) (Session, error) { return scriptSession{s}, nil }
+func (s *script) Connect(context.Context) (Session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.away {
+		return nil, errs.E(errs.Unavailable, "connection refused by the script")
+	}
+	return scriptSession{s, s.uuid, s.gtids}, nil
+}
 
 func (s *script) connections() int {
 	s.mu.Lock()
@@ -178,18 +212,32 @@ func (s *script) connections() int {
 	return len(s.open)
 }
 
-type scriptSession struct{ s *script }
+type scriptSession struct {
+	s     *script
+	uuid  string
+	gtids bool
+}
 
 func (s scriptSession) Info() source.Info {
-	return source.Info{Flavor: config.MySQL, Version: "8.4.0", Major: 8, Minor: 4, ServerUUID: "u", LogBin: true, GTIDMode: "OFF"}
+	mode := "OFF"
+	if s.gtids {
+		mode = "ON"
+	}
+	return source.Info{Flavor: config.MySQL, Version: "8.4.0", Major: 8, Minor: 4, ServerUUID: s.uuid, LogBin: true, GTIDMode: mode}
 }
 
 func (s scriptSession) Head(context.Context) (*rowv1.Position, error) {
-	return &rowv1.Position{File: "binlog.000001", Pos: s.s.head(), ServerUuid: "u"}, nil
+	p := &rowv1.Position{File: "binlog.000001", Pos: s.s.head(), ServerUuid: s.uuid}
+	s.s.mu.Lock()
+	defer s.s.mu.Unlock()
+	if s.gtids && s.s.txns > 0 {
+		p.Gtids = fmt.Sprintf("%s:1-%d", scriptUUID, s.s.txns)
+	}
+	return p, nil
 }
 
 func (s scriptSession) Oldest(context.Context) (*rowv1.Position, error) {
-	return &rowv1.Position{File: "binlog.000001", Pos: 4, ServerUuid: "u"}, nil
+	return &rowv1.Position{File: "binlog.000001", Pos: 4, ServerUuid: s.uuid}, nil
 }
 
 func (s scriptSession) Logs(context.Context) ([]source.BinaryLog, error) {

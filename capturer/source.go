@@ -23,7 +23,8 @@ type dbSource struct {
 	pool     *capture.Pool
 	metrics  *metrics
 	logger   *slog.Logger
-	serverID uint32 // of the first reader; 0: random like the others'
+	serverID uint32        // of the first reader; 0: random like the others'
+	patience time.Duration // see the constant
 
 	starts chan *reader  // readers that run is to run
 	closed chan struct{} // closed when run has ended
@@ -38,7 +39,7 @@ type dbSource struct {
 
 func newSource(id registry.SourceID, server Server, store SchemaStore, pool *capture.Pool, m *metrics, logger *slog.Logger, serverID uint32) *dbSource {
 	return &dbSource{
-		id: id, server: server, history: newHistory(store, id), pool: pool, metrics: m, logger: logger.With("source", string(id)), serverID: serverID,
+		id: id, server: server, history: newHistory(store, id), pool: pool, metrics: m, logger: logger.With("source", string(id)), serverID: serverID, patience: patience,
 		starts: make(chan *reader), closed: make(chan struct{}), readers: make(map[*reader]bool), subs: make(map[*feed]bool),
 	}
 }

@@ -246,6 +246,7 @@ func (r *reader) copyTo(f *feed, st *tableState, rows []byte, g group) error {
 // handed notes what the feeds got of an event.
 func (r *reader) handed(ev *binlog.Event, upTo, rows, bytes int) {
 	r.done = cursor{uint64(ev.EventIndex), uint64(upTo)}
+	r.alive = true
 	r.pending.rows += rows
 	r.pending.bytes += bytes
 }
