@@ -80,7 +80,8 @@ type Machine struct {
 	action Action
 	want   *Assignment // newest; nil: not ours
 	have   Assignment  // what runs; zero generation: nothing
-	// refused is the newest generation that Confirm called somebody else's: the watch may still show it for a while.
+	// refused is the generation that Confirm called somebody else's last: the watch may still show it for a while. Older ones are not refused with it: an
+	// etcd that was restored from a backup counts from a lower one.
 	refused uint64
 	// next is where Release leads.
 	next     Action
@@ -95,7 +96,7 @@ func New(cut Cut) *Machine { return &Machine{cut: cut} }
 // Assign tells what etcd says now; nil: the lane is not ours. The same assignment again changes nothing. A lane that ran goes on to the end of what it may
 // commit at once, or gives up its transaction: safety does not depend on noticing.
 func (m *Machine) Assign(a *Assignment) {
-	if a != nil && a.Generation <= m.refused {
+	if a != nil && a.Generation == m.refused {
 		return
 	}
 	if a != nil && m.want != nil && *a == *m.want {
@@ -228,8 +229,8 @@ func (m *Machine) fail(now time.Duration, o Outcome) {
 	m.action = Release
 	switch o {
 	case Lost:
-		m.refused = max(m.refused, m.have.Generation)
-		if m.want != nil && m.want.Generation <= m.refused {
+		m.refused = m.have.Generation
+		if m.want != nil && m.want.Generation == m.refused {
 			m.want = nil
 		}
 		m.next = Idle
