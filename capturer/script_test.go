@@ -36,11 +36,12 @@ type script struct {
 	breakAfter func() int  // events that a connection lives for; nil: for ever
 	buffered   func() bool // whether more is on the socket where there is more; nil: always
 
-	uuid    string // of the server that answers
-	gtids   bool   // transactions have GTIDs
-	txns    uint64 // those with a GTID
-	onBreak func() // called with mu as a connection breaks
-	away    bool   // nobody answers
+	uuid    string         // of the server that answers
+	gtids   bool           // transactions have GTIDs
+	txns    uint64         // those with a GTID
+	onBreak func()         // called with mu as a connection breaks
+	away    bool           // nobody answers
+	shapes  []*rowv1.Table // of the tables now
 }
 
 const scriptUUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
@@ -249,8 +250,15 @@ func (s scriptSession) ShowCreate(_ context.Context, db, table string) (string, 
 	return "CREATE TABLE `" + table + "` (`id` int NOT NULL, PRIMARY KEY (`id`))", nil
 }
 
-func (s scriptSession) Shapes(context.Context, func(string, string) bool, int) ([]*rowv1.Table, *rowv1.Position, error) {
-	return nil, nil, nil
+func (s scriptSession) Shapes(ctx context.Context, wants func(string, string) bool, _ int) ([]*rowv1.Table, *rowv1.Position, error) {
+	var out []*rowv1.Table
+	for _, t := range s.s.shapes {
+		if wants(t.Database, t.Table) {
+			out = append(out, t)
+		}
+	}
+	at, err := s.Head(ctx)
+	return out, at, err
 }
 func (s scriptSession) Sizes(context.Context) ([]*capturev1.TableInfo, error)  { return nil, nil }
 func (s scriptSession) Databases(context.Context) ([]snapshot.Database, error) { return nil, nil }

@@ -49,19 +49,15 @@ func (s *dbSource) subscribe(ctx context.Context, f *feed, out capture.Sender) e
 // The shapes of more are read one by one, when their first rows come.
 const knownAtStart = 500
 
-// startNow begins at the end of the log, with the shapes that the wanted tables have there: DDL that comes a moment later finds them known.
+// startNow begins at the end of the log, with the shapes that the wanted tables have there: DDL that comes a moment later finds them known. What the history has of
+// them need not hold any more: DDL may have passed while nobody followed it.
 func (s *dbSource) startNow(ctx context.Context, session Session, f *feed) (origin, error) {
 	o, err := s.resolve(ctx, session, f.open.Start)
 	if err != nil {
 		return o, err
 	}
 	info := session.Info()
-	have := make(map[[2]string]bool)
-	known, _ := s.history.at(info.Flavor, &o.at)
-	for _, t := range known {
-		have[[2]string{t.Database, t.Table}] = true
-	}
-	shapes, at, err := session.Shapes(ctx, func(db, table string) bool { return f.wants(db, table) && !have[[2]string{db, table}] }, knownAtStart)
+	shapes, at, err := session.Shapes(ctx, f.wants, knownAtStart)
 	if err != nil {
 		s.logger.Warn("shapes of the tables are read when their first rows come", "consumer", f.open.Consumer, "error", err)
 		return o, nil
@@ -69,17 +65,20 @@ func (s *dbSource) startNow(ctx context.Context, session Session, f *feed) (orig
 	if len(shapes) == 0 {
 		return o, nil
 	}
-	versions := make([]registry.TableVersion, 0, len(shapes))
-	for _, t := range shapes {
-		versions = append(versions, registry.TableVersion{Database: t.Database, Table: t.Table, ValidFrom: at, Shape: t})
-	}
-	if err := s.history.put(ctx, versions...); err != nil {
-		return o, errs.E(errs.Unavailable, "source %s: store table versions: %w", s.id, err)
-	}
 	if o.at, err = newPlace(info.Flavor, at); err != nil {
 		return o, err
 	}
 	o.at.countGTIDs(info)
+	o.latest = false // the shapes hold here, and DDL may follow at once
+	versions := make([]registry.TableVersion, 0, len(shapes))
+	for _, t := range shapes {
+		if !proto.Equal(s.history.table(info.Flavor, &o.at, t.Database, t.Table), t) {
+			versions = append(versions, registry.TableVersion{Database: t.Database, Table: t.Table, ValidFrom: at, Shape: t})
+		}
+	}
+	if err := s.history.put(ctx, versions...); err != nil {
+		return o, errs.E(errs.Unavailable, "source %s: store table versions: %w", s.id, err)
+	}
 	return o, nil
 }
 
@@ -109,11 +108,11 @@ func (s *dbSource) subscribeSnapshot(ctx context.Context, f *feed, info source.I
 		return err
 	}
 	o := snapshot.Options{
-		Rows:    f.wants,
+		Rows: f.wants,
 		Schemas: func(db, table string) bool {
 			return f.filter.table(db, table)&selected != 0 || f.open.Snapshot.GetDefineDatabases() && f.filter.database(db)
 		},
-		Order:   f.open.Tables.GetIncludeTables(), Ddl: f.open.Ddl, Snapshot: f.open.Snapshot, MaxBatchBytes: f.maxBytes(), Log: s.logger,
+		Order: f.open.Tables.GetIncludeTables(), Ddl: f.open.Ddl, Snapshot: f.open.Snapshot, MaxBatchBytes: f.maxBytes(), Log: s.logger,
 		Version: func(t *rowv1.Table) (*rowv1.Table, error) {
 			st, _ := f.schema(t)
 			v := proto.CloneOf(st.shape)

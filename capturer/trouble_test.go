@@ -125,6 +125,27 @@ func TestDDLOfJoinedTable(t *testing.T) {
 	}
 }
 
+// A subscription that begins now has the shapes of now, whatever the history says of a time after which nobody followed DDL.
+func TestStartNowReadsShapes(t *testing.T) {
+	t.Parallel()
+	sc := newScripted(t)
+	old := registry.TableVersion{Database: "db", Table: "t", ValidFrom: at(4).GetPosition(), Shape: shape("t", "before")}
+	if err := sc.src.history.put(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	sc.s.txn("foreign", []int64{1})
+	sc.s.shapes = []*rowv1.Table{shape("t", "now")}
+	sub := sc.subscribe(latest)
+	sub.await(t, "Opened", func(s *subscriber) bool { return len(s.messages) > 0 })
+	sc.s.txn("t", []int64{1})
+	sub.awaitRows(t, 1)
+	for _, m := range sub.messages {
+		if s := m.GetSchema(); s != nil && s.Columns[0].Name != "now" {
+			t.Errorf("rows have column %q, want that of now", s.Columns[0].Name)
+		}
+	}
+}
+
 // Whoever resumes behind a truncate does not get it again.
 func TestTruncateComesOnce(t *testing.T) {
 	t.Parallel()
