@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -326,6 +327,8 @@ type world struct {
 	name string
 	conf map[string]string
 	addr string // of the broker
+	// worker is the broker that the publishers' own settings name; empty: addr.
+	worker string
 }
 
 func newWorld(t *testing.T, rows int, config map[string]string) *world {
@@ -395,7 +398,7 @@ func (w *world) publisher(id registry.MemberID) (p *Publisher, stop func()) {
 	if os.Getenv("ROWMESH_TEST_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("member", id)
 	}
-	p, err := New(Config{WorkerID: string(id), Kafka: map[string]string{"bootstrap.servers": w.addr}, MeshName: "test"}, member{w.mesh, id},
+	p, err := New(Config{WorkerID: string(id), Kafka: map[string]string{"bootstrap.servers": cmp.Or(w.worker, w.addr)}, MeshName: "test"}, member{w.mesh, id},
 		w.src.Subscribe, log, prometheus.NewRegistry())
 	if err != nil {
 		w.t.Fatal(err)
@@ -430,7 +433,7 @@ func (w *world) lane(task, count uint32, owner registry.MemberID) registry.Lane 
 // until waits for a condition that other goroutines bring about.
 func (w *world) until(what string, ok func() bool) {
 	w.t.Helper()
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(6 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if ok() {
 			return
 		}

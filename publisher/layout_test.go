@@ -3,6 +3,9 @@ package publisher
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kfake"
+
 	"github.com/rowmesh/rowmesh/services/registry"
 )
 
@@ -40,5 +43,53 @@ func TestLanesOfANewLayoutDoNotDisturbEachOther(t *testing.T) {
 	defer w.src.mu.Unlock()
 	if starts := w.src.subs - before; starts != 5 {
 		t.Errorf("5 lanes started %d times", starts)
+	}
+}
+
+// A connector that only makes a snapshot streams nothing, so no message brings its lanes to write their places in a new layout: they must all the same, or
+// they never say that they run, and no layout can follow.
+func TestInitialOnlyInANewLayout(t *testing.T) {
+	w := newWorld(t, 10, map[string]string{"snapshot.mode": "initial_only"})
+	w.src.tables = 2
+	w.publisher("a")
+	runs := func(count uint32) {
+		t.Helper()
+		for task := range count {
+			id := registry.LaneID{Connector: w.name, Task: task}
+			w.until("lane runs", func() bool {
+				s := w.mesh.status(id)
+				return s.SnapshotDone && s.State == registry.LaneRunning && s.Generation == w.mesh.lane(id).Generation
+			})
+		}
+	}
+	w.mesh.assign(w.lane(0, 1, "a"))
+	runs(1)
+	for task := range uint32(2) {
+		l := w.lane(task, 2, "a")
+		l.Layout, l.Previous = 2, &registry.Layout{Count: 1, Number: 1}
+		w.mesh.assign(l)
+	}
+	runs(2)
+}
+
+// The offsets of a connector whose producer writes to another cluster than the worker's lie there, with its rows; looked for at the worker's, they are not
+// found, and every start makes the snapshot again.
+func TestOffsetsAreInTheClusterOfTheRows(t *testing.T) {
+	w := newWorld(t, 10, nil)
+	w.conf["producer.override.bootstrap.servers"] = w.addr
+	w.configure()
+	other, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	w.worker = other.ListenAddrs()[0]
+	w.publisher("a")
+	w.mesh.assign(w.lane(0, 1, "a"))
+	w.ids("t0", 10)
+	w.mesh.assign(w.lane(0, 1, "a"))
+	w.src.grow(1)
+	if diff := cmp.Diff(series(11), w.ids("t0", 11)); diff != "" {
+		t.Error(diff)
 	}
 }

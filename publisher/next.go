@@ -19,6 +19,10 @@ func (t *task) next() {
 	if !t.start.settle {
 		t.report(registry.LaneRunning, nil, time.Time{})
 	}
+	if t.start.settle && t.start.done { // nothing is streamed, so no message will ask for it
+		t.machine.Took(t.clock(), lane.Taken{End: true, Urgent: true})
+		return
+	}
 	stream := t.stream.ch
 	at, ok := t.machine.WakeAt()
 	if t.held > 0 { // streaming.delay.ms
@@ -160,8 +164,10 @@ func (t *task) batch(b *rowv1.Batch) error {
 
 func (t *task) ddl(d *capturev1.Ddl) error {
 	t.encoded.Reset()
-	if err := t.encoder.Ddl(d, &t.encoded); err != nil {
-		return err
+	if t.start.skip == nil || !t.start.skip.told(d) {
+		if err := t.encoder.Ddl(d, &t.encoded); err != nil {
+			return err
+		}
 	}
 	n, err := t.out.send(t.work, &t.encoded, nil)
 	if err != nil {
@@ -202,6 +208,7 @@ func (t *task) moved(c *rowv1.Checkpoint, taken lane.Taken) error {
 		}
 	} else {
 		t.place.move(c, t.lane.Layout)
+		t.place.taken.Transaction = openTransaction(t.encoder)
 	}
 	if taken.Seq == 0 && !taken.Urgent {
 		taken.End = c.TransactionEnd

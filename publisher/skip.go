@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 
+	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
@@ -15,13 +16,14 @@ import (
 
 // skipper leaves out rows that lanes of the layout before have delivered. Pure.
 type skipper struct {
-	prev  *registry.Layout
-	marks []mark
-	first int // index of the oldest mark
-	names map[uint32]uint32
-	plans map[uint32]*row.Layout
-	wides map[uint32]int
-	lanes map[string]uint32
+	flavor config.Flavor
+	prev   *registry.Layout
+	marks  []mark
+	first  int // index of the oldest mark
+	names  map[uint32]uint32
+	plans  map[uint32]*row.Layout
+	wides  map[uint32]int
+	lanes  map[string]uint32
 }
 
 // mark is how far a lane of the layout before was.
@@ -35,7 +37,7 @@ type mark struct {
 }
 
 func newSkipper(flavor config.Flavor, prev *registry.Layout, old []offset.Offset) (*skipper, error) {
-	s := &skipper{prev: prev, names: map[uint32]uint32{}, plans: map[uint32]*row.Layout{}, wides: map[uint32]int{}, lanes: map[string]uint32{}}
+	s := &skipper{flavor: flavor, prev: prev, names: map[uint32]uint32{}, plans: map[uint32]*row.Layout{}, wides: map[uint32]int{}, lanes: map[string]uint32{}}
 	for j, o := range old {
 		m := mark{offset: o, file: o.Source.File, pos: o.Source.Pos, event: o.Source.Event, row: o.Source.Row}
 		if o.Source.Gtids != "" {
@@ -105,6 +107,19 @@ func (m *mark) delivered(b *rowv1.Batch, g int) (n uint32, all bool) {
 	}
 	n = uint32(min(m.row-first, uint64(rows)))
 	return n, n == rows
+}
+
+// told reports that lane 0 of the layout before, which told of statements as lane 0 does now, had told of this one.
+func (s *skipper) told(d *capturev1.Ddl) bool {
+	m := &s.marks[0]
+	if d.Snapshot {
+		return false
+	}
+	if m.gtids != nil && d.Gtid != "" {
+		set, err := gtid.Parse(s.flavor, d.Gtid)
+		return err == nil && m.gtids.Contains(set)
+	}
+	return d.File == m.file && d.Pos < m.pos || d.File != m.file && fileBefore(d.File, m.file)
 }
 
 func at[T any](s []T, i int) T {

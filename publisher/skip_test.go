@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/offset"
@@ -157,6 +158,26 @@ func TestSkipRandom(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("seed %d, lanes at %v: %s", seed, points, diff)
+		}
+	}
+}
+
+// Statements between the oldest place and that of the old lane 0 were told; the new one reads them again and must not tell them again.
+func TestSkipStatements(t *testing.T) {
+	for _, gtids := range []bool{false, true} {
+		l := &skipLog{gtids: gtids}
+		s, err := newSkipper(config.MySQL, &registry.Layout{Count: 2}, []offset.Offset{l.offset(5, 0, 0), l.offset(2, 0, 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for txn, want := range map[int]bool{2: true, 4: true, 5: false, 8: false} {
+			d := &capturev1.Ddl{File: fileOf(txn), Pos: posOf(txn)}
+			if gtids {
+				d.Gtid = skipSID + ":" + itoa(txn+1)
+			}
+			if got := s.told(d); got != want {
+				t.Errorf("gtids %v, statement of transaction %d: told %v, want %v", gtids, txn, got, want)
+			}
 		}
 	}
 }

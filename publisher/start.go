@@ -152,7 +152,7 @@ func (t *task) read(ctx context.Context) error {
 			t.place.taken.Layout = t.lane.Layout
 		}
 	}
-	t.status.snapshotDone(ok && !o.InSnapshot())
+	t.status.snapshotDone(t.start.snapshot == nil)
 	return nil
 }
 
@@ -164,6 +164,7 @@ func (t *task) open(ctx context.Context) error {
 	if t.encoder, err = t.newEncoder(&cfg); err != nil {
 		return err
 	}
+	t.encoder.Resume(resumed(t.place.taken.Transaction))
 	if t.start.done {
 		t.stream = idlePump()
 		t.running()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
@@ -394,7 +395,13 @@ func (t *task) offsets() *offset.Store {
 	if topic == "" {
 		topic = t.p.cfg.OffsetsTopic
 	}
-	return offset.NewStore(offset.Config{Client: t.client(), Topic: topic, Partitions: t.p.cfg.OffsetsPartitions, ReplicationFactor: t.p.cfg.OffsetsReplication})
+	client := t.client()
+	for k, v := range t.cfg.Producer { // they lie where the rows go, in the same transactions
+		if k == "bootstrap.servers" || k == "security.protocol" || strings.HasPrefix(k, "sasl.") || strings.HasPrefix(k, "ssl.") {
+			client[k] = v
+		}
+	}
+	return offset.NewStore(offset.Config{Client: client, Topic: topic, Partitions: t.p.cfg.OffsetsPartitions, ReplicationFactor: t.p.cfg.OffsetsReplication})
 }
 
 // release drops the stream and the producer with its open transaction.

@@ -47,11 +47,19 @@ func (e *Encoder) batch(b *rowv1.Batch, out *Output, cut pieces) error {
 			len(b.GroupRows), len(b.GroupEnd))
 	}
 	now := e.opts.Now()
-	start := uint64(0)
+	start, begun := uint64(0), 0
+	metadata := e.txn.on && !b.Snapshot
 	for i := range n {
 		end := uint64(b.GroupEnd[i])
 		if end < start || end > uint64(len(b.Payload)) {
 			return errs.E(errs.Corrupt, "batch %d at %s: group %d ends at %d of %d bytes", b.Seq, b.File, i, end, len(b.Payload))
+		}
+		if metadata {
+			t := int(at(b.GroupTxn, i))
+			if t >= len(b.TxnFlags) {
+				return errs.E(errs.Corrupt, "batch %d at %s: group %d is of transaction %d of %d", b.Seq, b.File, i, t, len(b.TxnFlags))
+			}
+			begun = e.reach(b, begun, t, i, out)
 		}
 		op := row.Op(b.GroupOp[i])
 		if op != row.Read && strings.IndexByte(e.cfg.SkippedOperations, byte(op)) >= 0 {
@@ -68,6 +76,9 @@ func (e *Encoder) batch(b *rowv1.Batch, out *Output, cut pieces) error {
 			return err
 		}
 		start = end
+	}
+	if metadata {
+		e.reach(b, begun, len(b.TxnFlags), n, out)
 	}
 	return nil
 }
@@ -96,9 +107,12 @@ func (e *Encoder) groupRows(b *rowv1.Batch, payload []byte, now int64, out *Outp
 			return errs.E(errs.Corrupt, "batch %d at %s:%d: row %d of %s.%s: %w", b.Seq, b.File, g.pos, i, g.plan.table.Database,
 				g.plan.table.Table, err)
 		}
-		arena, records := len(out.Arena), len(out.Records)
+		arena, records, counted := len(out.Arena), len(out.Records), e.txn.total
 		e.index = i
 		if err := e.row(out); err != nil {
+			if g.counted {
+				e.txn.uncount(g.plan.name, e.txn.total-counted)
+			}
 			out.Arena, out.Records = out.Arena[:arena], out.Records[:records]
 			failure := e.rowError(err)
 			if !e.opts.Tolerate {
@@ -316,6 +330,9 @@ func (e *Encoder) finish(r *Record, start int, number uint32, op row.Op, out *Ou
 	dst := append(out.Arena, g.head...)
 	dst = strconv.AppendUint(dst, uint64(number), 10)
 	dst = append(dst, g.middle...)
+	if g.counted {
+		dst = append(e.txn.appendBlock(dst, g.plan.name), `,"op":"`...)
+	}
 	dst = append(dst, byte(op))
 	out.Arena = append(dst, g.tail...)
 	r.Value = out.since(start)

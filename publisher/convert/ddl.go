@@ -28,6 +28,9 @@ func (e *Encoder) Ddl(d *capturev1.Ddl, out *Output) error {
 	}
 	now := e.opts.Now()
 	for _, c := range schemaChanges(d) {
+		if !e.modes.mariadb && !d.Snapshot {
+			c.ddl = singleQuotes(c.ddl)
+		}
 		e.appendSchemaChange(d, &c, now, out)
 	}
 	return nil
@@ -73,6 +76,57 @@ func statementText(s string) string {
 		s = strings.TrimRight(strings.TrimSuffix(s, "*/"), " \t\r\n")
 	}
 	return s
+}
+
+// singleQuotes puts strings into single quotes, as Debezium's MySQL connector does before it parses a statement of the log: single quotes inside are doubled. Names
+// in backquotes, strings in single quotes and comments stay.
+func singleQuotes(s string) string {
+	if !strings.Contains(s, `"`) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		end := i + 1
+		switch {
+		case s[i] == '\'' || s[i] == '"' || s[i] == '`':
+			end = quotedEnd(s, i)
+			if s[i] == '"' && s[end-1] == '"' && end > i+1 {
+				b.WriteString("'" + strings.ReplaceAll(s[i+1:end-1], "'", "''") + "'")
+				i = end
+				continue
+			}
+		case strings.HasPrefix(s[i:], "/*"):
+			if n := strings.Index(s[i:], "*/"); n > 0 {
+				end = i + n + 2
+			}
+		case s[i] == '#' || strings.HasPrefix(s[i:], "-- "):
+			if n := strings.IndexByte(s[i:], '\n'); n > 0 {
+				end = i + n
+			} else {
+				end = len(s)
+			}
+		}
+		b.WriteString(s[i:end])
+		i = end
+	}
+	return b.String()
+}
+
+// quotedEnd returns the place behind what begins with a quote at i. A doubled quote is one of its characters.
+func quotedEnd(s string, i int) int {
+	for p := i + 1; p < len(s); p++ {
+		switch {
+		case s[p] == '\\' && s[i] != '`':
+			p++
+		case s[p] == s[i]:
+			if p+1 < len(s) && s[p+1] == s[i] {
+				p++
+				continue
+			}
+			return p + 1
+		}
+	}
+	return len(s)
 }
 
 // objectOf says what a CREATE or DROP is about, where that matters: "DATABASE", "INDEX", or nothing.

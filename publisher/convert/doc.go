@@ -19,7 +19,6 @@
 //   - YEAR 0 is 0 (Debezium: 1900 or 2000). FLOAT has all its digits in snapshots too.
 //   - Members of ENUM and SET come as they are defined (Debezium escapes commas and backslashes in rows of the log, and loses emoji).
 //   - A NULL in a nullable column whose default is CURRENT_TIMESTAMP is null (Debezium: the default, 0). The schema keeps the default.
-//   - A date of year 0 is null in both phases (Debezium's snapshot moves 0000-01-01 to 2000-01-01).
 //   - Defaults of binary columns have all their bytes. (Those of text keep the escapes of the statement that defined them, as Debezium's do.)
 //   - DATETIME outside of 1677..2262 is a conversion error in time.precision.mode=nanoseconds for both flavours (MariaDB's connector wraps).
 //

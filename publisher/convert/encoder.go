@@ -50,6 +50,7 @@ type Encoder struct {
 	ddlKey      surround
 	ddlValue    surround
 	heartbeat   heartbeat
+	txn         transactions
 
 	// lastRow is the number of the last row of the log within its event.
 	lastRow uint32
@@ -117,6 +118,7 @@ func New(cfg *config.Connector, opts Options) (*Encoder, error) {
 	e.ddlKey = surroundBy(schemaChangeKey(e.connector), cfg.KeyConverter.Schemas)
 	e.ddlValue = surroundBy(schemaChangeValue(e.connector), cfg.ValueConverter.Schemas)
 	e.heartbeat.init(e)
+	e.txn.init(e)
 	return e, nil
 }
 

@@ -22,6 +22,8 @@ type group struct {
 	// first is the row number of the group's first row in its log event.
 	first uint32
 
+	// counted: the events belong to a transaction whose metadata is wanted. Then middle ends before the member transaction instead.
+	counted            bool
 	head, middle, tail []byte
 	gtid               []byte
 	file               string
@@ -84,14 +86,8 @@ func (g *group) render(e *Encoder, b *rowv1.Batch, now int64) {
 	thread, server := at(b.TxnThread, txn), at(b.TxnServerId, txn)
 	if snapshot {
 		g.first, thread, server = 0, 0, 0
-	} else if sid := int(at(b.TxnSid, txn)); sid > 0 {
-		g.gtid = append(g.gtid, at(b.Sids, sid-1)...)
-		separator := byte(':')
-		if e.modes.mariadb {
-			separator, thread = '-', 0
-		}
-		g.gtid = append(g.gtid, separator)
-		g.gtid = strconv.AppendUint(g.gtid, at(b.TxnGno, txn), 10)
+	} else if g.gtid = e.appendGTID(g.gtid, b, txn); len(g.gtid) > 0 && e.modes.mariadb {
+		thread = 0
 	}
 
 	h := append(g.head[:0], ',')
@@ -122,7 +118,10 @@ func (g *group) render(e *Encoder, b *rowv1.Batch, now int64) {
 	} else {
 		m = appendString(m, query)
 	}
-	g.middle = append(m, `},"transaction":null,"op":"`...)
+	g.middle = append(m, `},"transaction":`...)
+	if g.counted = e.txn.open && !b.Snapshot && g.op != row.Truncate; !g.counted {
+		g.middle = append(g.middle, `null,"op":"`...)
+	}
 
 	t := append(g.tail[:0], `","ts_ms":`...)
 	t = strconv.AppendInt(t, now/1e6, 10)
@@ -132,6 +131,20 @@ func (g *group) render(e *Encoder, b *rowv1.Batch, now int64) {
 	t = strconv.AppendInt(t, now, 10)
 	t = append(t, '}')
 	g.tail = append(t, g.plan.valueTail...)
+}
+
+// appendGTID appends the GTID of a transaction of a batch; nothing if it has none.
+func (e *Encoder) appendGTID(dst []byte, b *rowv1.Batch, txn int) []byte {
+	sid := int(at(b.TxnSid, txn))
+	if sid == 0 {
+		return dst
+	}
+	dst = append(dst, at(b.Sids, sid-1)...)
+	separator := byte(':')
+	if e.modes.mariadb {
+		separator = '-'
+	}
+	return strconv.AppendUint(append(dst, separator), at(b.TxnGno, txn), 10)
 }
 
 // appendSnapshotField appends source.snapshot. In rows of the log Debezium's struct holds null there, which prints as the field's default "false"

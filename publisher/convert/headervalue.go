@@ -66,7 +66,7 @@ func (c *column) appendHeaderValue(dst []byte, cell *row.Cell, trim bool) ([]byt
 // appendHeaderDatetime spells Connect's Timestamp: the date alone at midnight, else date and time with milliseconds.
 func (c *column) appendHeaderDatetime(dst []byte, packed uint64) ([]byte, error) {
 	d, hour, minute, second, micro := row.UnpackDatetime(packed)
-	year, month, day, state := date(d, c.adjust)
+	year, month, day, state := date(d, c.adjust, noZeroYear)
 	if state != dateGood {
 		return dst, dateError(year, month, day, state)
 	}

@@ -24,6 +24,7 @@ type field struct {
 // plan is all that converting rows of one table version needs and that does not depend on the row.
 type plan struct {
 	table  *rowv1.Table
+	name   string // database.table
 	layout *row.Layout
 	topic  *Topic
 
@@ -48,7 +49,7 @@ func (e *Encoder) compile(t *rowv1.Table) (*plan, error) {
 	if len(t.Columns) == 0 { // images of it would be empty, and any number of rows fit into nothing
 		return nil, fmt.Errorf("table %s.%s has no columns", t.Database, t.Table)
 	}
-	p := &plan{table: t, layout: row.NewLayout(t.Columns), topic: e.dataTopic(t.Database, t.Table)}
+	p := &plan{table: t, name: t.Database + "." + t.Table, layout: row.NewLayout(t.Columns), topic: e.dataTopic(t.Database, t.Table)}
 	qualified := t.Database + "." + t.Table
 	keyColumns, err := e.keyColumns(t, qualified)
 	if err != nil {

@@ -74,11 +74,15 @@ const (
 	dateBad
 )
 
-// date unpacks a date and adjusts its year.
-func date(packed uint64, adjust bool) (year, month, day int, state dateState) {
+// date unpacks a date and adjusts its year. A date of year 0 counts as zero in rows of the log. Snapshots read it (Debezium's by way of a driver that
+// has no year 0): its year is zeroYear before it is adjusted.
+func date(packed uint64, adjust bool, zeroYear int) (year, month, day int, state dateState) {
 	year, month, day = row.UnpackDate(packed)
-	if year == 0 || month == 0 || day == 0 {
+	if month == 0 || day == 0 || year == 0 && (zeroYear < 0 || !adjust) {
 		return year, month, day, dateZero
+	}
+	if year == 0 {
+		year = zeroYear
 	}
 	if adjust && year < 100 {
 		year = adjustYear(year)

@@ -17,7 +17,8 @@ var errNullDate = errors.New("zero date")
 // trimmed stands for as many fraction digits as are needed: how snapshots and defaults spell instants. Rows of the log have all digits of the type.
 const trimmed = -1
 
-// appendValue appends a cell that is present and not NULL. trim says that instants lose trailing zeros. On an error nothing useful was appended;
+// appendValue appends a cell that is present and not NULL. trim says that it is of a snapshot, where instants lose
+// trailing zeros and dates may have the year 0. On an error nothing useful was appended;
 // errNullDate asks for what NULL prints.
 func (c *column) appendValue(dst []byte, cell *row.Cell, trim bool) ([]byte, error) {
 	switch c.op {
@@ -45,13 +46,13 @@ func (c *column) appendValue(dst []byte, cell *row.Cell, trim bool) ([]byte, err
 	case opDecimalBytes, opDecimalNumber, opDecimalText, opDecimalDouble:
 		return c.appendDecimal(dst, cell.Data)
 	case opDate, opDateText:
-		return c.appendDate(dst, cell.Uint())
+		return c.appendDate(dst, cell.Uint(), trim)
 	case opTimeMicros:
 		return strconv.AppendInt(dst, cell.Int(), 10), nil
 	case opTimeMillis, opTimeNanos, opTimeText:
 		return c.appendTime(dst, cell.Int())
 	case opDatetimeMillis, opDatetimeMicros, opDatetimeNanos, opDatetimeText:
-		return c.appendDatetime(dst, cell.Fixed64())
+		return c.appendDatetime(dst, cell.Fixed64(), trim)
 	case opInstant:
 		micros := cell.Int()
 		if micros == 0 {
@@ -103,8 +104,19 @@ func (c *column) appendDecimal(dst, b []byte) ([]byte, error) {
 	return appendBase64(dst, base64.StdEncoding, b), nil
 }
 
-func (c *column) appendDate(dst []byte, packed uint64) ([]byte, error) {
-	year, month, day, state := date(packed, c.adjust)
+// What year 0 is in a snapshot: a date's stays, a date and time's becomes the year 1. Rows of the log have none.
+const (
+	zeroDateYear     = 0
+	zeroDatetimeYear = 1
+	noZeroYear       = -1
+)
+
+func (c *column) appendDate(dst []byte, packed uint64, snapshot bool) ([]byte, error) {
+	zero := noZeroYear
+	if snapshot {
+		zero = zeroDateYear
+	}
+	year, month, day, state := date(packed, c.adjust, zero)
 	if state != dateGood {
 		return dst, dateError(year, month, day, state)
 	}
@@ -144,9 +156,13 @@ func (c *column) appendTime(dst []byte, micros int64) ([]byte, error) {
 	return appendTimeText(dst, micros), nil
 }
 
-func (c *column) appendDatetime(dst []byte, packed uint64) ([]byte, error) {
+func (c *column) appendDatetime(dst []byte, packed uint64, snapshot bool) ([]byte, error) {
 	d, hour, minute, second, micro := row.UnpackDatetime(packed)
-	year, month, day, state := date(d, c.adjust)
+	zero := noZeroYear
+	if snapshot {
+		zero = zeroDatetimeYear
+	}
+	year, month, day, state := date(d, c.adjust, zero)
 	if state != dateGood {
 		return dst, dateError(year, month, day, state)
 	}

@@ -63,6 +63,9 @@ func (p *parser) checkModes() {
 	if s := trim(p.get("topic.naming.strategy")); s != "" && !knownStrategy(s) {
 		p.warn("topic.naming.strategy", fmt.Sprintf("topic.naming.strategy=%s is not supported: %s is used", s, defaultStrategy))
 	}
+	if p.boolean("provide.transaction.metadata") && p.integer("tasks.max") > 1 {
+		p.warn("provide.transaction.metadata", "provide.transaction.metadata: each task counts the events of its own tables, and tells begin and end of a transaction for itself; set tasks.max=1 for one count")
+	}
 	if port := p.integer("database.port"); port < 1 || port > 65535 {
 		p.problem("database.port", fmt.Sprintf("%d is no port; give a number from 1 to 65535", port))
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -64,7 +66,22 @@ type Offset struct {
 	Token []byte
 	// Layout is the layout that the lane belonged to.
 	Layout uint64
+	// Transaction counts the events of the transaction in whose middle the place is, where provide.transaction.metadata asks for it.
+	Transaction *Transaction
 }
+
+// Transaction is what Debezium keeps of an open transaction.
+type Transaction struct {
+	ID string
+	// Events by table, "database.table".
+	Events map[string]uint64
+}
+
+// The members of a value that hold a Transaction; the second is followed by the table.
+const (
+	transactionID     = "transaction_id"
+	transactionEvents = "transaction_data_collection_order_"
+)
 
 // Foreign reports that another program wrote the record.
 func (o *Offset) Foreign() bool { return o.Token == nil }
@@ -114,6 +131,14 @@ func (o *Offset) Append(b []byte) []byte {
 		member("event")
 		b = strconv.AppendUint(b, s.Event, 10)
 	}
+	if t := o.Transaction; t != nil {
+		member(transactionID)
+		b = appendString(b, t.ID)
+		for _, table := range slices.Sorted(maps.Keys(t.Events)) {
+			b = append(appendString(append(b, ','), transactionEvents+table), ':')
+			b = strconv.AppendUint(b, t.Events[table], 10)
+		}
+	}
 	if o.Token != nil {
 		member("rowmesh")
 		b = fmt.Appendf(b, `"1.%d.%s"`, o.Layout, base64.RawURLEncoding.EncodeToString(o.Token))
@@ -133,6 +158,7 @@ func Decode(value []byte) (Offset, error) {
 		ServerID json.Number `json:"server_id"`
 		Snapshot any         `json:"snapshot"`
 		Rowmesh  string      `json:"rowmesh"`
+		ID       *string     `json:"transaction_id"`
 	}
 	bad := func(err error) (Offset, error) {
 		return Offset{}, errs.E(errs.Corrupt, "stored offset %.200s: %w; correct it with PATCH /connectors/<name>/offsets, or DELETE it for a new snapshot", value, err)
@@ -167,6 +193,12 @@ func Decode(value []byte) (Offset, error) {
 		return bad(failed)
 	}
 	o := Offset{Source: s}
+	if v.ID != nil {
+		var err error
+		if o.Transaction, err = decodeTransaction(*v.ID, value); err != nil {
+			return bad(err)
+		}
+	}
 	if v.Rowmesh == "" {
 		return o, nil
 	}
@@ -182,6 +214,26 @@ func Decode(value []byte) (Offset, error) {
 		return bad(err)
 	}
 	return o, nil
+}
+
+func decodeTransaction(id string, value []byte) (*Transaction, error) {
+	t := &Transaction{ID: id, Events: map[string]uint64{}}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(value, &members); err != nil {
+		return nil, err
+	}
+	for name, raw := range members {
+		table, ok := strings.CutPrefix(name, transactionEvents)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseUint(string(raw), 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		t.Events[table] = n
+	}
+	return t, nil
 }
 
 // Public returns a record value as users see it: without rowmesh's own member, otherwise as it was written.
