@@ -3,6 +3,7 @@ package capturer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +30,7 @@ func (r *reader) statement(ctx context.Context, ev *binlog.Event) error {
 		// binlog_format=STATEMENT in some session: what the statement did to rows is not in the log.
 		r.src.metrics.statements.WithLabelValues(string(r.src.id)).Inc()
 		r.logger.Warn("a change was logged as a statement and cannot be captured; set binlog_format=ROW", "database", ev.Database, "file", ev.File, "pos", ev.Pos, "statement", clip(ev.SQL))
+		r.uncaptured(ev)
 		return nil
 	}
 	if schema.Administers(ev.SQL) {
@@ -283,7 +285,7 @@ func tableChange(c *schema.Change) *capturev1.TableChange {
 		out.Type = capturev1.ChangeType_CHANGE_TYPE_ALTER
 	}
 	if c.After != nil {
-		out.After = proto.CloneOf(c.After)
+		out.After = schema.Visible(proto.CloneOf(c.After))
 	}
 	return out
 }
@@ -331,11 +333,40 @@ func gtidText(ev *binlog.Event) string {
 	return ev.SID + separator + strconv.FormatUint(ev.GNO, 10)
 }
 
-// writesRows says whether a statement changes rows.
+// uncaptured tells the feeds that want tables of the statement's database. Which table it changed only a parser of all of SQL would know.
+func (r *reader) uncaptured(ev *binlog.Event) {
+	for _, f := range r.feeds {
+		key := [2]string{ev.Database, ""}
+		if f.dead || f.stopped[key] || !f.filter.database(ev.Database) {
+			continue
+		}
+		f.stopped[key] = true
+		f.flush(r)
+		e := &capturev1.TableError{Database: ev.Database, Position: &rowv1.Position{File: r.at.file, Pos: ev.Pos, Gtids: string(r.beforeText()), ServerUuid: r.at.uuid},
+			Reason: fmt.Sprintf("a change was logged as a statement, and its rows are not in the log (%s): set binlog_format=ROW for all sessions, and take a new snapshot of the table that it changed",
+				clip(ev.SQL))}
+		f.send(r, &capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_TableError{TableError: e}}, nil)
+	}
+}
+
+// writesRows says whether a statement of a transaction changes rows.
 func writesRows(sql string) bool {
-	word, _, _ := strings.Cut(strings.TrimLeft(sql, " \t\r\n("), " ")
-	switch strings.ToUpper(strings.TrimSpace(word)) {
-	case "INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD":
+	for {
+		sql = strings.TrimLeft(sql, " \t\r\n(")
+		if !strings.HasPrefix(sql, "/*") || strings.HasPrefix(sql, "/*!") {
+			break
+		}
+		var ok bool
+		if _, sql, ok = strings.Cut(sql, "*/"); !ok {
+			return false
+		}
+	}
+	end := strings.IndexAny(sql, " \t\r\n/(`")
+	if end < 0 {
+		return false
+	}
+	switch strings.ToUpper(sql[:end]) {
+	case "INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "WITH":
 		return true
 	}
 	return false

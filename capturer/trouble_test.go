@@ -125,6 +125,29 @@ func TestDDLOfJoinedTable(t *testing.T) {
 	}
 }
 
+// What the log holds only as a statement is told once, and not passed over.
+func TestStatementInPlaceOfRows(t *testing.T) {
+	t.Parallel()
+	sc := newScripted(t)
+	for _, sql := range []string{"/* app */ update t set id=2", "INSERT\tINTO t VALUES (3)"} {
+		sc.s.append(binlog.Event{Kind: binlog.Begin}, binlog.Event{Kind: binlog.Query, InTransaction: true, Database: "db", SQL: sql}, binlog.Event{Kind: binlog.Commit})
+	}
+	sc.s.txn("t", []int64{4})
+	sub := sc.subscribe(at(4))
+	sub.awaitRows(t, 1)
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	var told []*capturev1.TableError
+	for _, m := range sub.messages {
+		if e := m.GetTableError(); e != nil {
+			told = append(told, e)
+		}
+	}
+	if len(told) != 1 || told[0].Database != "db" || told[0].Table != "" || told[0].Position.GetPos() != 4+scriptEvent {
+		t.Errorf("told %v, want the first statement alone", told)
+	}
+}
+
 // A subscription that begins now has the shapes of now, whatever the history says of a time after which nobody followed DDL.
 func TestStartNowReadsShapes(t *testing.T) {
 	t.Parallel()

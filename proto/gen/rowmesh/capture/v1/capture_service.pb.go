@@ -1848,12 +1848,12 @@ func (x *Reset) GetToken() []byte {
 	return nil
 }
 
-// TableError says that a table stopped: its rows are not sent after position, those of other tables are.
+// TableError says that a table stopped: its rows are not sent after position, those of other tables are. Or that a change of one moment is missing.
 type TableError struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Database.
 	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	// Table.
+	// Table; empty if a statement was logged in place of the rows that it changed in some table of the database.
 	Table string `protobuf:"bytes,2,opt,name=table,proto3" json:"table,omitempty"`
 	// What happened and what to do.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
