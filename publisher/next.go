@@ -3,7 +3,6 @@ package publisher
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -16,7 +15,7 @@ import (
 
 // next takes one message of the stream, or waits until the machine must be asked again.
 func (t *task) next() {
-	if !t.start.settle {
+	if (t.start.opened || t.start.done) && !t.start.settle {
 		t.report(registry.LaneRunning, nil, time.Time{})
 	}
 	if t.start.settle && t.start.done { // nothing is streamed, so no message will ask for it
@@ -80,6 +79,7 @@ func (t *task) broke(err error) {
 func (t *task) handle(m *capturev1.SubscribeResponse) error {
 	switch m := m.Message.(type) {
 	case *capturev1.SubscribeResponse_Opened:
+		t.start.opened = true
 		t.progress.opened(m.Opened)
 		if t.start.settle {
 			t.machine.Took(t.clock(), lane.Taken{End: true, Urgent: true})
@@ -109,9 +109,7 @@ func (t *task) handle(m *capturev1.SubscribeResponse) error {
 	case *capturev1.SubscribeResponse_Reset_:
 		return errs.E(errs.Unavailable, "the capturer reset the stream: %s", m.Reset_.Reason)
 	case *capturev1.SubscribeResponse_TableError:
-		e := m.TableError
-		t.p.metrics.errors.WithLabelValues(t.id.Connector, "TableStopped").Inc()
-		t.status.warn("table "+e.Database+"."+e.Table, fmt.Sprintf("table %s.%s stopped at %s:%d: %s", e.Database, e.Table, e.Position.GetFile(), e.Position.GetPos(), e.Reason))
+		return t.tableStopped(m.TableError)
 	}
 	return nil
 }

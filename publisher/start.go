@@ -56,6 +56,8 @@ type start struct {
 	skip *skipper
 	// frozen are records of the layout before that this lane's first transaction keeps for the others; see layout.go.
 	frozen []frozen
+	// opened: the capturer has the source and serves the subscription. Until then nothing runs, whatever the stream looks like.
+	opened bool
 	// settle: the place was found in somebody else's record, and is written as this lane's own before anything else. A layout that comes next must not take
 	// the old record for this lane's place.
 	settle bool

@@ -1,0 +1,34 @@
+package publisher
+
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/config"
+	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/registry"
+)
+
+// Rows that cannot be read stop the lane, unless errors.tolerance says that it goes on without them.
+func TestTableStopped(t *testing.T) {
+	for tolerance, want := range map[string]errs.Kind{"none": errs.Corrupt, "all": ""} {
+		p, err := New(Config{}, nil, nil, slog.Default(), prometheus.NewRegistry())
+		if err != nil {
+			t.Fatal(err)
+		}
+		task := newTask(p, registry.LaneID{Connector: "c"})
+		task.cfg = &config.Connector{ErrorsTolerance: tolerance}
+		err = task.handle(&capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_TableError{TableError: &capturev1.TableError{
+			Database: "db", Table: "t", Reason: "unknown", Position: &rowv1.Position{File: "binlog.000001", Pos: 4}}}})
+		if err != nil && errs.KindOf(err) != want || err == nil && want != "" {
+			t.Errorf("tolerance %s: %v, want kind %q", tolerance, err, want)
+		}
+		if got := len(task.status.warnings) > 0; got != (want == "") {
+			t.Errorf("tolerance %s: warned %t", tolerance, got)
+		}
+	}
+}
