@@ -257,3 +257,29 @@ func TestPutListAndWindows(t *testing.T) {
 		t.Errorf("Read: %v, %v, %v; want position 7", o.Source, ok, err)
 	}
 }
+
+// A topic that deletes by age forgets the places of lanes that stand still.
+func TestReadRefusesATopicThatDeletes(t *testing.T) {
+	addr := broker(t)
+	a, err := kafka.NewAdminClient(&kafka.ConfigMap{"bootstrap.servers": addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	topic := fmt.Sprintf("offset-policy-%d", time.Now().UnixNano())
+	_, err = a.CreateTopics(t.Context(), []kafka.TopicSpecification{{Topic: topic, NumPartitions: 1, ReplicationFactor: 1, Config: map[string]string{"cleanup.policy": "delete"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.DeleteTopics(context.Background(), []string{topic})
+	s := NewStore(Config{Client: map[string]string{"bootstrap.servers": addr}, Topic: topic})
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) { // until the topic is known everywhere
+		_, _, _, err := s.Read(t.Context(), Key{Connector: "c", Server: "s"})
+		if errs.KindOf(err) == errs.Invalid {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("read: %v, want an error of kind Invalid", err)
+		}
+	}
+}

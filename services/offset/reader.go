@@ -97,6 +97,21 @@ func (r *reader) create(ctx context.Context) error {
 	return nil
 }
 
+// compacted refuses a topic that deletes records by age: a lane that is stopped, or has nothing to do, for that long would lose its place in silence. Kafka
+// Connect refuses it too, and like this goes on where it may not ask (DescribeConfigs on the topic).
+func (r *reader) compacted(ctx context.Context) error {
+	topic := r.s.cfg.Topic
+	res, err := r.admin.DescribeConfigs(ctx, []kafka.ConfigResource{{Type: kafka.ResourceTopic, Name: topic}})
+	if err != nil || len(res) != 1 || res[0].Error.Code() != kafka.ErrNoError {
+		return nil
+	}
+	if policy, ok := res[0].Config["cleanup.policy"]; ok && policy.Value != "compact" {
+		return errs.E(errs.Invalid, "offsets topic %q has cleanup.policy=%s: places would be deleted by age; set it to compact (kafka-configs --alter --entity-type topics "+
+			"--entity-name %s --add-config cleanup.policy=compact)", topic, policy.Value, topic)
+	}
+	return nil
+}
+
 // bounds returns the first offset and the high watermark as a read_uncommitted reader sees it.
 func (r *reader) bounds(ctx context.Context, partition int32) (low, high int64, err error) {
 	if low, err = r.end(ctx, partition, kafka.EarliestOffsetSpec); err != nil {

@@ -119,6 +119,9 @@ func (s *Store) Read(ctx context.Context, key Key) (o Offset, ok bool, partition
 	if partitions, err = r.ensure(ctx); err != nil {
 		return o, false, 0, err
 	}
+	if err := r.compacted(ctx); err != nil {
+		return o, false, partitions, err
+	}
 	k := key.Bytes()
 	value, err := r.newest(ctx, Partition(k, partitions), k)
 	if err != nil || value == nil {
