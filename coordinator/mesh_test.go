@@ -123,7 +123,7 @@ func (m *mesh) publisher(id string, capacity int) *part {
 				if l.Target == registry.Paused {
 					state = registry.LanePaused
 				}
-				err := s.PutStatus(ctx, registry.LaneStatus{LaneID: l.LaneID, Generation: l.Generation, State: state, WorkerID: member.HTTPAddress})
+				err := s.PutStatus(ctx, registry.LaneStatus{LaneID: l.LaneID, Generation: l.Generation, State: state, WorkerID: member.HTTPAddress, SnapshotDone: true})
 				if err == nil {
 					said[l.LaneID] = l.Generation
 				}
