@@ -2,8 +2,10 @@ package coordinator
 
 import (
 	"context"
+	"slices"
 
 	"github.com/rowmesh/rowmesh/coordinator/connect"
+	"github.com/rowmesh/rowmesh/services/registry"
 )
 
 // restControl is Control in the words of the REST API.
@@ -31,7 +33,31 @@ func (r restControl) List(ctx context.Context) ([]connect.Connector, error) {
 // Get implements connect.Control.
 func (r restControl) Get(ctx context.Context, name string) (connect.Connector, error) {
 	v, err := r.Control.Get(ctx, name)
-	return restView(v), err
+	out := restView(v)
+	if err == nil && slices.ContainsFunc(v.Lanes, func(l registry.LaneStatus) bool { return l.State == registry.LaneRunning && !l.SnapshotDone }) {
+		r.snapshots(ctx, &out)
+	}
+	return out, err
+}
+
+// shownSnapshotRows is the size from which on a table's snapshot is shown: a smaller one is read before anybody has read of it.
+const shownSnapshotRows = 100_000
+
+// snapshots asks the publishers how far the snapshots of a connector are.
+func (r restControl) snapshots(ctx context.Context, c *connect.Connector) {
+	m, err := r.Mesh(ctx)
+	if err != nil {
+		return // the status is complete without
+	}
+	for _, p := range m.Progress {
+		for i := range c.Tasks {
+			if p.Connector == c.Name && p.Task == c.Tasks[i].ID && p.SnapshotTable != "" && p.SnapshotRowsEstimate >= shownSnapshotRows {
+				c.Tasks[i].Snapshot = &connect.Snapshot{
+					Table: p.SnapshotTable, Rows: p.SnapshotRows, Estimate: p.SnapshotRowsEstimate, Tables: p.SnapshotTables, TablesDone: p.SnapshotTablesDone,
+				}
+			}
+		}
+	}
 }
 
 // Restart implements connect.Control.

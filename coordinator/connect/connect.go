@@ -49,6 +49,14 @@ type Task struct {
 	State    registry.LaneState
 	WorkerID string
 	Trace    string
+	Snapshot *Snapshot // while one runs that is worth a look
+}
+
+// Snapshot is how far a task's snapshot is: the table being read, its rows read and estimated, tables read of all.
+type Snapshot struct {
+	Table              string // database.table
+	Rows, Estimate     uint64
+	Tables, TablesDone uint32
 }
 
 // Restart says what to start again.

@@ -49,7 +49,12 @@ func (h *Handler) warnings(c Connector) []string {
 
 func appendTask(b []byte, t Task, version string) []byte {
 	b = fmt.Append(appendMember(append(b, '{'), "id"), t.ID)
-	return append(appendState(b, string(t.State), t.WorkerID, version, t.Trace), '}')
+	b = appendState(b, string(t.State), t.WorkerID, version, t.Trace)
+	if s := t.Snapshot; s != nil {
+		b = appendText(append(appendMember(b, "snapshot"), '{'), "table", s.Table)
+		b = fmt.Appendf(b, `,"rows_done":%d,"rows_estimated":%d,"tables_done":%d,"tables":%d}`, s.Rows, s.Estimate, s.TablesDone, s.Tables)
+	}
+	return append(b, '}')
 }
 
 func appendState(b []byte, state, worker, version, trace string) []byte {

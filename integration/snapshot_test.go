@@ -1,0 +1,74 @@
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rowmesh/rowmesh/integration/harness"
+)
+
+// TestSnapshotProgressIsInTheStatus reads the status while a table of some size is copied: its rows done grow towards the estimate, and are gone from
+// the status when it is done. Every row arrives once.
+func TestSnapshotProgressIsInTheStatus(t *testing.T) {
+	const rows = 400_000
+	addr := harness.Addr(t, harness.MySQL)
+	m := harness.Start(t, harness.Size{Coordinators: 1, Capturers: 1, Publishers: 1}, nil)
+	c := root(t, addr)
+	exec(t, c, "drop database if exists snap", "create database snap", "create table snap.t (id int primary key auto_increment, pad char(200))", "insert into snap.t (pad) values ('x')")
+	for n := 1; n < rows; n *= 2 {
+		exec(t, c, fmt.Sprintf("insert into snap.t (pad) select pad from snap.t limit %d", rows-n))
+	}
+	exec(t, c, "analyze table snap.t")
+	m.Create(t, "snap", m.Connector(harness.MySQL, addr, "snap", "snap", map[string]string{
+		"key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false", "include.schema.changes": "false", "extended.headers.enabled": "false",
+	}))
+	type progress struct {
+		Table     string `json:"table"`
+		Done      uint64 `json:"rows_done"`
+		Estimated uint64 `json:"rows_estimated"`
+	}
+	var seen []progress
+	harness.Await(t, 60*time.Second, "end of the snapshot", func() error {
+		var s struct {
+			Tasks []struct{ Snapshot *progress }
+		}
+		body := status(t, m, "snap")
+		if err := json.Unmarshal([]byte(body), &s); err != nil {
+			return err
+		}
+		if len(s.Tasks) == 1 && s.Tasks[0].Snapshot != nil {
+			seen = append(seen, *s.Tasks[0].Snapshot)
+		}
+		_, offsets := m.Call(t, "GET", "/connectors/snap/offsets", nil)
+		if !strings.Contains(offsets, `"pos"`) || strings.Contains(offsets, "INITIAL") {
+			return fmt.Errorf("offsets %s, status %s", offsets, body)
+		}
+		return nil
+	})
+	if len(seen) == 0 {
+		t.Fatal("no progress in the status")
+	}
+	for i, p := range seen {
+		if p.Table != "snap.t" || p.Estimated < rows/2 || p.Estimated > rows*2 || i > 0 && p.Done < seen[i-1].Done {
+			t.Fatalf("progress %d: %+v after %+v", i, p, seen[max(i-1, 0)])
+		}
+	}
+	t.Logf("progress seen %d times, first %d, last %d of %d", len(seen), seen[0].Done, seen[len(seen)-1].Done, seen[0].Estimated)
+	r := follow(t, m.Kafka, "snap")
+	harness.Await(t, 60*time.Second, "all rows", func() error {
+		if n := len(r.records()); n < rows {
+			return fmt.Errorf("%d of %d", n, rows)
+		}
+		return nil
+	})
+	keys := map[string]bool{}
+	for _, x := range r.records() {
+		keys[string(x.Key)] = true
+	}
+	if len(keys) != rows || len(r.records()) != rows {
+		t.Errorf("%d records, %d keys, want %d", len(r.records()), len(keys), rows)
+	}
+}
