@@ -17,7 +17,7 @@ import (
 )
 
 // progressEvery is how often a long scan is reported: often enough for a live view, rare next to hundreds of batches a second.
-const progressEvery = 500 * time.Millisecond
+const progressEvery = 100 * time.Millisecond
 
 const (
 	// firstBatchBytes is room for some rows.
