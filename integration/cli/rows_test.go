@@ -60,8 +60,9 @@ func TestRows(t *testing.T) {
 				}
 				return nil
 			})
-			run(t, c, "begin", "insert into cli_rows.a values (2,'two'),(3,null)", "insert into cli_rows.b values (2)", "update cli_rows.a set v='TWO' where id=2", "commit",
-				"insert into cli_rows.b values (3)", "delete from cli_rows.a where id=3", "insert into cli_rows.a values (9,'last')")
+			run(t, c, "begin", "insert into cli_rows.a values (2,'two'),(3,null)", "insert into cli_rows.b values (2)", "update cli_rows.a set v='TWO' where id=2", "commit")
+			latest.await(t, `{"token":`) // transactions that are ready together share one
+			run(t, c, "insert into cli_rows.b values (3)", "delete from cli_rows.a where id=3", "insert into cli_rows.a values (9,'last')")
 			lines := upTo(latest.await(t, `"last"`), `"last"`)
 			want := []string{
 				`{"op":"c","table":"cli_rows.a","row":{"id":2,"v":"two"}}`,
