@@ -19,7 +19,8 @@ import (
 const (
 	// slowFor is how long a subscriber may hold the others of its reader up: the queue before it has absorbed ordinary pauses already.
 	slowFor = time.Second
-	// lookEvery is the number of boundaries after which a reader that is never idle looks after its feeds: it sends small batches that wait and tells progress.
+	// lookEvery is the number of boundaries after which a reader that is never idle looks after its feeds: it sends small batches that wait and tells progress. After
+	// as many events of rows, 8 MB as servers cut them, it sends what waits: a transaction may take minutes.
 	lookEvery = 1024
 	// Reconnecting starts at once and slows down to a try every ten seconds: a server that restarts is met soon, one that is away is left in peace.
 	minBackoff = 200 * time.Millisecond
@@ -50,6 +51,7 @@ type reader struct {
 
 	at         place     // the last boundary
 	boundaries uint64    // counts them
+	rowEvents  uint64    // counts events of rows
 	atBoundary bool      // no transaction is open
 	headAt     place     // end of the log when the connection was made
 	byGTID     bool      // the connection began at a GTID set
@@ -317,6 +319,10 @@ func (r *reader) take(ctx context.Context, ev *binlog.Event) error {
 			r.at.file, r.at.pos, r.at.exact = ev.File, ev.Pos, false
 		}
 	case binlog.Rows:
+		if r.rowEvents++; r.rowEvents%lookEvery == 0 {
+			r.flushAll()
+			r.observe()
+		}
 		return r.rows(ctx, ev)
 	case binlog.Commit, binlog.Rollback:
 		for _, f := range r.feeds {

@@ -11,6 +11,7 @@ import (
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/registry"
+	"github.com/rowmesh/rowmesh/services/row"
 )
 
 // A server that does not come back is told: a lane must not look as if nothing happened at its source.
@@ -123,6 +124,20 @@ func TestDDLOfJoinedTable(t *testing.T) {
 	if n := len(second.messages[len(second.messages)-1].GetDdl().Changes[0].After.GetColumns()); n != 2 {
 		t.Errorf("the table has %d columns after the statement, want 2", n)
 	}
+}
+
+// Rows do not wait for the end of the transaction that follows theirs, which may take as long as it likes.
+func TestRowsDoNotWaitForTheNextTransaction(t *testing.T) {
+	t.Parallel()
+	sc := newScripted(t)
+	foreign := &binlog.TableMap{Database: "db", Name: "foreign", Columns: make([]binlog.ColumnMap, 1)}
+	sc.s.txn("t", []int64{1})
+	events := []binlog.Event{{Kind: binlog.Begin}}
+	for i := range 2 * lookEvery {
+		events = append(events, binlog.Event{Kind: binlog.Rows, Table: foreign, Op: row.Create, EventIndex: uint32(2 + 2*i), Query: packIDs([]int64{1})})
+	}
+	sc.s.append(events...)
+	sc.subscribe(at(4)).awaitRows(t, 1)
 }
 
 // What the log holds only as a statement is told once, and not passed over.
