@@ -129,15 +129,12 @@ func (s stream) trimmed() stream {
 	return out
 }
 
-// maxDifferences bounds what one case prints.
-const maxDifferences = 12
-
-// compare returns the differences, worst first: where, and the bytes around the first one.
-func compare(want, got stream) []string {
+// compare returns the differences, worst first, the first so many of them: where, and the fields or the bytes around the first one.
+func compare(want, got stream, most int) []string {
 	want, got = want.trimmed(), got.trimmed()
 	var out []string
 	say := func(format string, args ...any) {
-		if len(out) < maxDifferences {
+		if len(out) < most {
 			out = append(out, fmt.Sprintf(format, args...))
 		}
 	}
@@ -152,29 +149,45 @@ func compare(want, got stream) []string {
 			say("%s: %d records, want %d", t, len(g), len(w))
 		}
 		for i := range min(len(w), len(g)) {
-			if w[i] == g[i] {
+			if meets(w[i], g[i]) {
+				continue
+			}
+			if texts, ok := strings.CutPrefix(w[i], expectation); ok {
+				say("%s #%d is to hold %q: %.3000s", t, i, strings.Split(texts, expectation), g[i])
 				continue
 			}
 			wl, gl := strings.Split(w[i], "\n"), strings.Split(g[i], "\n")
 			for j := range min(len(wl), len(gl)) {
 				if wl[j] != gl[j] {
-					say("%s #%d %s", t, i, around(wl[j], gl[j]))
+					say("%s #%d %s", t, i, around(wl[j], gl[j], most))
 				}
 			}
 		}
 	}
 	for t, g := range got {
 		if _, ok := want[t]; !ok {
-			say("%s: %d records that nobody asked for, the first: %.300s", t, len(g), g[0])
+			say("%s: %d records that nobody asked for", t, len(g))
+		}
+		for i := len(want[t]); i < len(g); i++ {
+			say("%s #%d is not in the recording: %.600s", t, i, payload(g[i]))
 		}
 	}
 	return out
 }
 
+// payload is the value of a record without its schema.
+func payload(record string) string {
+	_, value, _ := strings.Cut(record, "\nvalue=")
+	if _, p, ok := strings.Cut(value, `,"payload":`); ok {
+		return p
+	}
+	return value
+}
+
 // around shows where two lines differ: the fields, or the bytes around the first difference.
-func around(want, got string) string {
+func around(want, got string, most int) string {
 	name, _, _ := strings.Cut(want, "=")
-	if fields := paths(want, got); fields != "" {
+	if fields := paths(want, got, most); fields != "" {
 		return name + fields
 	}
 	p := 0

@@ -20,6 +20,9 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 // cases is where the recordings are: -cases runs others than the suite's own.
 var cases = flag.String("cases", "testdata/cases", "folder of the cases")
 
+// differences bounds what is printed.
+var differences = flag.Int("differences", 12, "how many records of a case, and fields of a record, are told that differ")
+
 // atOnce is how many cases run side by side: they mostly wait.
 const atOnce = 6
 
@@ -75,7 +78,7 @@ func TestConformance(t *testing.T) {
 					name := strings.ReplaceAll(filepath.Base(dir), "-", "_")
 					r := &runner{t: t, mesh: mesh, kafka: cl, dir: dir, engine: engine, addr: addrs[engine], c: c, name: name, connector: name + "_" + engine,
 						mayFail: ending.Failed != "", refused: ending.Create}
-					if bad := compare(want, r.run(t.Context())); len(bad) > 0 {
+					if bad := compare(want, r.run(t.Context()), *differences); len(bad) > 0 {
 						t.Errorf("%s\n%s", c.Note, strings.Join(bad, "\n"))
 					}
 				})
@@ -91,11 +94,11 @@ func TestCompareSeesEveryKindOfDifference(t *testing.T) {
 		"missing": {"t/0": {rec("1")}}, "more": {"t/0": {rec("1"), rec("2"), rec("3")}}, "order": {"t/0": {rec("2"), rec("1")}},
 		"topic": {"t/0": {rec("1"), rec("2")}, "u/0": {rec("1")}}, "nothing": {},
 	} {
-		if len(compare(want, got)) == 0 {
+		if len(compare(want, got, 1)) == 0 {
 			t.Errorf("%s: no difference seen", what)
 		}
 	}
-	if d := compare(want, stream{"t/0": {rec("1"), rec("2")}}); len(d) > 0 {
+	if d := compare(want, stream{"t/0": {rec("1"), rec("2")}}, 1); len(d) > 0 {
 		t.Errorf("the same differs: %v", d)
 	}
 }

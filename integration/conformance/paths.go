@@ -8,11 +8,8 @@ import (
 	"strings"
 )
 
-// maxPaths bounds how many fields of one record are told.
-const maxPaths = 8
-
-// paths tells two JSON texts apart by field: "payload.after.d: null, want 10957". Texts whose fields are the same give nothing.
-func paths(want, got string) string {
+// paths tells two JSON texts apart by the first so many fields: "payload.after.d: null, want 10957". Texts whose fields are the same give nothing.
+func paths(want, got string, most int) string {
 	w, ok := decode(want)
 	g, ok2 := decode(got)
 	if !ok || !ok2 {
@@ -22,8 +19,8 @@ func paths(want, got string) string {
 	walk("", w, g, func(path, want, got string) {
 		out = append(out, fmt.Sprintf("\n    %s: %.300s, want %.300s", strings.TrimPrefix(path, "."), got, want))
 	})
-	if len(out) > maxPaths {
-		out = append(out[:maxPaths], fmt.Sprintf("\n    and %d fields more", len(out)-maxPaths))
+	if len(out) > most {
+		out = append(out[:most], fmt.Sprintf("\n    and %d fields more", len(out)-most))
 	}
 	return strings.Join(out, "")
 }
