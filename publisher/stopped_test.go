@@ -13,22 +13,25 @@ import (
 	"github.com/rowmesh/rowmesh/services/registry"
 )
 
-// Rows that cannot be read stop the lane, unless errors.tolerance says that it goes on without them.
+// Rows that cannot be read stop the lane, unless errors.tolerance says that it goes on without them. A statement in place of rows is told.
 func TestTableStopped(t *testing.T) {
-	for tolerance, want := range map[string]errs.Kind{"none": errs.Corrupt, "all": ""} {
+	for _, c := range []struct {
+		tolerance, table string
+		want             errs.Kind
+	}{{"none", "t", errs.Corrupt}, {"all", "t", ""}, {"none", "", ""}} {
 		p, err := New(Config{}, nil, nil, slog.Default(), prometheus.NewRegistry())
 		if err != nil {
 			t.Fatal(err)
 		}
 		task := newTask(p, registry.LaneID{Connector: "c"})
-		task.cfg = &config.Connector{ErrorsTolerance: tolerance}
+		task.cfg = &config.Connector{ErrorsTolerance: c.tolerance}
 		err = task.handle(&capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_TableError{TableError: &capturev1.TableError{
-			Database: "db", Table: "t", Reason: "unknown", Position: &rowv1.Position{File: "binlog.000001", Pos: 4}}}})
-		if err != nil && errs.KindOf(err) != want || err == nil && want != "" {
-			t.Errorf("tolerance %s: %v, want kind %q", tolerance, err, want)
+			Database: "db", Table: c.table, Reason: "unknown", Position: &rowv1.Position{File: "binlog.000001", Pos: 4}}}})
+		if err != nil && errs.KindOf(err) != c.want || err == nil && c.want != "" {
+			t.Errorf("tolerance %s, table %q: %v, want kind %q", c.tolerance, c.table, err, c.want)
 		}
-		if got := len(task.status.warnings) > 0; got != (want == "") {
-			t.Errorf("tolerance %s: warned %t", tolerance, got)
+		if got := len(task.status.warnings) > 0; got != (c.want == "") {
+			t.Errorf("tolerance %s, table %q: warned %t", c.tolerance, c.table, got)
 		}
 	}
 }
