@@ -46,6 +46,8 @@ type term struct {
 	asked     map[string]uint64 // connector → config revision whose tables are being described
 	described chan description
 	running   sync.WaitGroup
+	// apart: the last plan failed in part, so the next is applied connector by connector.
+	apart bool
 }
 
 type description struct {
@@ -85,7 +87,7 @@ func (c *Coordinator) lead(ctx context.Context, l lease.Leadership) error {
 			seen = revision
 			continue
 		}
-		seen = max(seen, st.Revision)
+		seen = max(seen, st.Revision, revision)
 		if !t.sleep(ctx, st, changed, again) {
 			return nil
 		}
@@ -128,7 +130,8 @@ func (t *term) sleep(ctx context.Context, st *registry.State, changed <-chan str
 	return true
 }
 
-// step makes a plan and applies it. It returns the revision of the last write, 0 if there was nothing to do.
+// step makes a plan and applies it. It returns the revision of the last write, 0 if there was none, and why the plan could not be applied as a whole. What
+// fails is usually a race; but a record that cannot be read, or that is too large for etcd, fails for ever, and must not stop what it has nothing to do with.
 func (t *term) step(ctx context.Context, st *registry.State) (int64, error) {
 	begin := time.Now()
 	p := reconcile(st, t.c.rules, t.tables)
@@ -138,16 +141,46 @@ func (t *term) step(ctx context.Context, st *registry.State) (int64, error) {
 		return 0, nil
 	}
 	var revision int64
-	for _, changes := range t.transactions(p) {
-		var err error
-		if revision, err = t.c.deps.Store.Apply(ctx, t.lead, changes...); err != nil {
-			return 0, err
+	var failed error
+	for _, part := range t.parts(p) {
+		for _, changes := range t.transactions(part) {
+			r, err := t.c.deps.Store.Apply(ctx, t.lead, changes...)
+			if kind := errs.KindOf(err); kind == errs.NotOwner || kind == errs.Unavailable || ctx.Err() != nil {
+				return revision, err
+			}
+			if err != nil {
+				failed = err
+				break
+			}
+			revision = r
 		}
+	}
+	t.apart = failed != nil
+	if failed != nil {
+		return revision, failed
 	}
 	t.c.metrics.applied(p, time.Since(begin))
 	t.c.log.Info("assignments written", "connectors", len(p.connectors), "sources", len(p.sources), "laneMoves", p.laneMoves,
 		"sourceMoves", p.sourceMoves, "took", time.Since(begin))
 	return revision, nil
+}
+
+// parts cuts a plan into what stands or falls alone.
+func (t *term) parts(p plan) []plan {
+	if !t.apart {
+		return []plan{p}
+	}
+	var out []plan
+	for i := range p.connectors {
+		out = append(out, plan{connectors: p.connectors[i : i+1]})
+	}
+	for i := range p.sources {
+		out = append(out, plan{sources: p.sources[i : i+1]})
+	}
+	for i := range p.removeSources {
+		out = append(out, plan{removeSources: p.removeSources[i : i+1]})
+	}
+	return out
 }
 
 // transactions cuts a plan into what etcd takes at once. A connector stays in one piece if it fits; else its layout goes first, so that a leader

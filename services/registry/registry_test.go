@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -285,5 +286,25 @@ func TestStatesAreNeverChangedAfterwards(t *testing.T) {
 	}
 	if got := states[3]; len(got.Lanes)+len(got.Sources)+len(got.Layouts) != 0 || got.Revision != 8 {
 		t.Errorf("last state %+v", got)
+	}
+}
+
+// A record that becomes garbage is not gone: who runs what it said goes on.
+func TestWatchKeepsWhatItReadLast(t *testing.T) {
+	out := make(chan []int, 1)
+	w := &snapshots[int]{out: out, failed: func(error) {}, order: func(a, b int) int { return a - b }, same: func(a, b int) bool { return a == b },
+		decode: func(_ string, value []byte, _ int64) (int, bool, error) {
+			n, err := strconv.Atoi(string(value))
+			return n, true, err
+		}}
+	put := func(key, value string) []*clientv3.Event {
+		return []*clientv3.Event{{Type: clientv3.EventTypePut, Kv: &mvccpb.KeyValue{Key: []byte(key), Value: []byte(value)}}}
+	}
+	w.reset(nil, 1)
+	w.update(put("a", "1"), 2)
+	w.update(put("a", "garbage"), 3)
+	w.update(put("b", "2"), 4)
+	if got := <-out; !slices.Equal(got, []int{1, 2}) {
+		t.Errorf("got %v, want what a said last and b", got)
 	}
 }

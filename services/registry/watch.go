@@ -86,10 +86,11 @@ func (w *snapshots[T]) update(events []*clientv3.Event, _ int64) {
 func (w *snapshots[T]) take(kv *mvccpb.KeyValue) {
 	key := string(kv.Key)
 	t, wanted, err := w.decode(key, kv.Value, kv.ModRevision)
-	if err != nil {
+	if err != nil { // what was read last stands: work that runs is not stopped by a slip in etcd
 		w.failed(err)
+		return
 	}
-	if err != nil || !wanted {
+	if !wanted {
 		delete(w.records, key)
 		return
 	}
