@@ -40,6 +40,7 @@ func TestDebeziumOffsets(t *testing.T) {
 		`{"ts_sec":1795369392,"file":"binlog.000001","pos":212761,"gtids":"453a28ca-e69b-11f1-8913-02fc00000001:1-637","row":1,"server_id":1,"event":2}`,
 		`{"ts_sec":1700000000,"file":"binlog.000001","pos":182897,"gtids":"0-2-637","row":1,"server_id":2,"event":2}`,
 		`{"file":"binlog.000001","pos":4}`,
+		`{"file":"binlog.000001","pos":4,"transaction_id":"u:1","transaction_data_collection_order_db.a":3,"transaction_data_collection_order_db.b":1}`,
 	} {
 		o, err := Decode([]byte(text))
 		if err != nil {
