@@ -60,6 +60,9 @@ func (r *reader) statement(ctx context.Context, ev *binlog.Event) error {
 			r.tellDDL(f, ev, changes)
 		}
 	}
+	if ev.InTransaction {
+		r.done = cursor{event: uint64(ev.EventIndex) + 1} // told, should the connection break before its rows
+	}
 	return nil
 }
 

@@ -10,15 +10,16 @@ import (
 	"github.com/rowmesh/rowmesh/services/row"
 )
 
-// project leaves columns out of a table version: those whose "database.table.column" matches, but never a key column, without which a row could not be told from others.
+// project leaves columns out of a table version: those that the server keeps to itself, and those whose "database.table.column" matches, but never a key
+// column, without which a row could not be told from others.
 func project(shape *rowv1.Table, excluded patterns) *schemaState {
 	s := &schemaState{shape: shape}
-	if len(excluded) == 0 {
+	if len(excluded) == 0 && !hasHidden(shape) {
 		return s
 	}
 	keep := make([]int, 0, len(shape.Columns))
 	for i, c := range shape.Columns {
-		if slices.Contains(shape.Key, uint32(i)) || !excluded.match(shape.Database+"."+shape.Table+"."+c.Name) {
+		if slices.Contains(shape.Key, uint32(i)) || !c.Hidden && !excluded.match(shape.Database+"."+shape.Table+"."+c.Name) {
 			keep = append(keep, i)
 		}
 	}
@@ -36,6 +37,10 @@ func project(shape *rowv1.Table, excluded patterns) *schemaState {
 	}
 	// Indexes name their columns and matter only to whoever follows DDL.
 	return s
+}
+
+func hasHidden(shape *rowv1.Table) bool {
+	return slices.ContainsFunc(shape.GetColumns(), func(c *rowv1.Column) bool { return c.Hidden })
 }
 
 // projectRows appends the images in src to dst without the columns that are left out.

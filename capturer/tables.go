@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -32,6 +33,8 @@ type tableState struct {
 	plan    Plan
 	err     error // why its rows cannot be decoded
 	known   bool  // shape, plan and err are valid
+	hidden  bool  // it has columns that the server keeps to itself
+	end     int   // place of the hidden row_end, or -1
 	feeds   []*feed
 	members uint64 // reader's count for which feeds is valid
 }
@@ -88,6 +91,9 @@ func (r *reader) rows(ctx context.Context, ev *binlog.Event) error {
 			return err // the server or the store does not answer: the transaction is read again
 		}
 	}
+	if len(st.feeds) == 0 {
+		return nil
+	}
 	if st.err != nil {
 		r.stopTable(ev, st)
 		return nil
@@ -135,7 +141,7 @@ func (r *reader) single(st *tableState, op row.Op) *feed {
 		if f.dead || f.skips[op] {
 			continue
 		}
-		if only != nil || len(f.columns) > 0 {
+		if only != nil || len(f.columns) > 0 || st.hidden {
 			return nil
 		}
 		only = f
@@ -181,7 +187,7 @@ func (r *reader) rowsTo(f *feed, ev *binlog.Event, st *tableState, first int) er
 func (r *reader) rowsToAll(ev *binlog.Event, st *tableState, first int) error {
 	piece := 0
 	for _, f := range st.feeds {
-		if !f.dead && !f.skips[ev.Op] && (piece == 0 || f.maxBytes() < piece) {
+		if !f.dead && st.takes(f, ev.Op) && (piece == 0 || f.maxBytes() < piece) {
 			piece = f.maxBytes()
 		}
 	}
@@ -196,10 +202,17 @@ func (r *reader) rowsToAll(ev *binlog.Event, st *tableState, first int) error {
 		}
 		g := groupOf(ev, st, first, n)
 		for _, f := range st.feeds {
-			if n > 0 && !f.dead && !f.skips[ev.Op] {
-				if err := r.copyTo(f, st, out, g); err != nil {
-					return r.badRows(ev, st, err)
-				}
+			if n == 0 || f.dead || !st.takes(f, ev.Op) {
+				continue
+			}
+			var err error
+			if st.end >= 0 && ev.Op == row.Update {
+				err = r.copyVersioned(f, st, out, g)
+			} else {
+				err = r.copyTo(f, st, out, g)
+			}
+			if err != nil {
+				return r.badRows(ev, st, err)
 			}
 		}
 		if n > 0 {
@@ -215,6 +228,11 @@ func (r *reader) rowsToAll(ev *binlog.Event, st *tableState, first int) error {
 		r.scratch = nil
 	}
 	return nil
+}
+
+// takes says whether a feed takes rows of an operation, or of another one that it is logged as.
+func (st *tableState) takes(f *feed, op row.Op) bool {
+	return !f.skips[op] || st.end >= 0 && op == row.Update && !f.skips[row.Delete]
 }
 
 // maxScratch is the buffer for decoding that stays allocated; one row may have needed more.
@@ -287,7 +305,7 @@ func (t *tables) state(r *reader, tm *binlog.TableMap) *tableState {
 	if st.members != r.members {
 		st.members, st.feeds = r.members, st.feeds[:0]
 		for _, f := range r.feeds {
-			if !f.dead && f.wants(tm.Database, tm.Name) {
+			if !f.dead && f.wants(tm.Database, tm.Name) && !t.catalog.IsSequence(tm.Database, tm.Name) {
 				st.feeds = append(st.feeds, f)
 			}
 		}
@@ -301,7 +319,13 @@ func (t *tables) resolve(ctx context.Context, r *reader, tm *binlog.TableMap, st
 	how := "schema history"
 	if shape == nil {
 		var err error
-		if shape, how, err = t.find(ctx, r, tm); err != nil {
+		shape, how, err = t.find(ctx, r, tm)
+		if isSequence(r.info.Flavor, tm, err) {
+			t.catalog.SetSequence(tm.Database, tm.Name)
+			st.feeds, st.err, st.known = nil, errSequence, true
+			return nil
+		}
+		if err != nil {
 			if k := errs.KindOf(err); k == errs.Unavailable || k == errs.Busy {
 				return err
 			}
@@ -322,7 +346,7 @@ func (t *tables) resolve(ctx context.Context, r *reader, tm *binlog.TableMap, st
 		st.err = fmt.Errorf("shape from %s: %w", how, err)
 		return nil
 	}
-	st.shape, st.plan = shape, plan
+	st.shape, st.plan, st.hidden, st.end = shape, plan, hasHidden(shape), periodEnd(shape)
 	if t.catalog.Table(tm.Database, tm.Name) != shape {
 		t.catalog.SetTable(shape)
 		return r.store(ctx, registry.TableVersion{Database: tm.Database, Table: tm.Name, ValidFrom: r.at.position(), Shape: shape})
@@ -355,6 +379,9 @@ func (t *tables) find(ctx context.Context, r *reader, tm *binlog.TableMap) (*row
 		return nil, "", err
 	}
 	text, err := session.ShowCreate(ctx, tm.Database, tm.Name)
+	if err == nil && strings.Contains(text, "SEQUENCE=1") && sequenceColumns(tm) {
+		return nil, "", errSequence
+	}
 	if err != nil {
 		return nil, "", fmt.Errorf("table %s: no schema version is known for %s:%d and the table cannot be read now: %w; take a snapshot (snapshot.mode=no_data is enough)", name, r.at.file, r.at.pos, err)
 	}

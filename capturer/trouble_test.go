@@ -126,6 +126,37 @@ func TestDDLOfJoinedTable(t *testing.T) {
 	}
 }
 
+// CREATE TABLE ... SELECT is a statement and rows in one transaction. A connection that breaks between them repeats neither.
+func TestConnectionLostBehindStatementOfTransaction(t *testing.T) {
+	t.Parallel()
+	sc := newScripted(t)
+	broken := false
+	sc.s.breakAfter = func() int {
+		if broken {
+			return -1
+		}
+		broken = true
+		return 2
+	}
+	tm := &binlog.TableMap{Database: "db", Name: "t", Columns: make([]binlog.ColumnMap, 1)}
+	sc.s.append(binlog.Event{Kind: binlog.Begin}, binlog.Event{Kind: binlog.Query, InTransaction: true, Database: "db", SQL: "CREATE TABLE t (id INT)", EventIndex: 1},
+		binlog.Event{Kind: binlog.Rows, Table: tm, Op: row.Create, EventIndex: 3, Query: packIDs([]int64{1, 2})}, binlog.Event{Kind: binlog.Commit})
+	sub := sc.subscribe(at(4))
+	sub.awaitRows(t, 2)
+	n := 0
+	for _, m := range sub.messages {
+		if m.GetDdl() != nil {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d messages of the statement, want 1", n)
+	}
+	if diff := cmp.Diff([]int64{1, 2}, sub.ids); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // Rows do not wait for the end of the transaction that follows theirs, which may take as long as it likes.
 func TestRowsDoNotWaitForTheNextTransaction(t *testing.T) {
 	t.Parallel()

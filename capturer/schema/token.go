@@ -107,6 +107,9 @@ func (z *tokenizer) next() token {
 	case c == '\'' || c == '"':
 		t.kind = tokenString
 		t.text, t.raw = z.quoted(c, !z.NoBackslashEscapes)
+		if c == '"' && z.flavor != config.MariaDB {
+			t.raw = strings.ReplaceAll(t.raw, "'", "''") // Debezium's MySQL parser sees it in single quotes
+		}
 	case (c|0x20 == 'x' || c|0x20 == 'b') && z.at(start+1) == '\'':
 		z.pos++
 		t.kind = tokenHex

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"time"
 
+	"github.com/rowmesh/rowmesh/capturer/schema"
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/services/source"
@@ -74,7 +75,7 @@ func created(t *table) []*capturev1.TableChange {
 	if t.shape == nil {
 		return nil
 	}
-	return []*capturev1.TableChange{{Type: capturev1.ChangeType_CHANGE_TYPE_CREATE, Database: t.database, Table: t.name, After: cloneTable(t.shape)}}
+	return []*capturev1.TableChange{{Type: capturev1.ChangeType_CHANGE_TYPE_CREATE, Database: t.database, Table: t.name, After: cloneTable(schema.Visible(t.shape))}}
 }
 
 func (r *run) ddl(database, statement string, changes ...*capturev1.TableChange) error {

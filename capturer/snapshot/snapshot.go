@@ -50,6 +50,9 @@ func Run(ctx context.Context, o Options, emit Emit) (*Result, error) {
 		return nil, err
 	}
 	defer c.close()
+	if err := r.nameMembers(ctx, c); err != nil {
+		return nil, err
+	}
 	if err := r.define(c); err != nil {
 		return nil, err
 	}
