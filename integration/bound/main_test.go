@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -102,12 +103,15 @@ func under(t testing.TB, m *harness.Mesh, limit int) {
 type ids struct {
 	mu      sync.Mutex
 	seen    []uint8
-	last    int // in a topic of one partition ids come in order
+	at      []time.Time // of the first record of each id; for few ids only
+	last    int         // in a topic of one partition ids come in order
 	total   int
 	doubled int
 	late    int
-	at      time.Time // of the newest record
 }
+
+// timed is the number of ids up to which arrival times are kept.
+const timed = 1 << 16
 
 // watch counts ids below n until the test ends.
 func watch(t testing.TB, kafka, topic string, n int) *ids {
@@ -118,6 +122,9 @@ func watch(t testing.TB, kafka, topic string, n int) *ids {
 		t.Fatal(err)
 	}
 	w := &ids{seen: make([]uint8, n), last: -1}
+	if n <= timed {
+		w.at = make([]time.Time, n)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -142,11 +149,21 @@ func (w *ids) add(r *kgo.Record) {
 		w.doubled++
 	} else {
 		w.total++
+		if w.at != nil {
+			w.at[k.ID] = time.Now()
+		}
 	}
 	if k.ID < w.last {
 		w.late++
 	}
-	w.last, w.at = k.ID, time.Now()
+	w.last = k.ID
+}
+
+// times returns when each id came.
+func (w *ids) times() []time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.at)
 }
 
 // reached fails until n different ids were seen.
