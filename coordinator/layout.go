@@ -41,6 +41,9 @@ func (r *reconciler) layout(c registry.Connector, lanes uint32) (l registry.Conn
 	}
 	// A layout that no lane ever ran under has left no checkpoint: the next takes its place, after the same previous one.
 	l.Current = registry.Layout{Count: lanes, Pins: pins(tables, lanes), Number: l.Current.Number + 1}
+	if !ok { // unlike any number under which there are checkpoints from the time before etcd was lost
+		l.Current.Number = uint64(max(c.CreatedMS, 1))
+	}
 	l.Started, l.Settled = false, false
 	return l, false
 }

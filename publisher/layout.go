@@ -8,6 +8,7 @@ import (
 	"github.com/rowmesh/rowmesh/publisher/kafka"
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/offset"
+	"github.com/rowmesh/rowmesh/services/registry"
 )
 
 // How a lane finds its place when the number of lanes has changed.
@@ -35,6 +36,9 @@ func (t *task) checkpoint(ctx context.Context) (o offset.Offset, ok bool, err er
 		return o, false, err
 	}
 	mine := ok && !o.Foreign() && o.Layout == t.lane.Layout
+	if t.lane.Previous == nil && ok && !o.Foreign() && !mine {
+		return t.lostLayout(ctx, store, o)
+	}
 	if t.lane.Previous == nil {
 		t.start.own = ok
 		if mine {
@@ -70,7 +74,7 @@ func (t *task) checkpoint(ctx context.Context) (o offset.Offset, ok bool, err er
 	patience := time.Now().Add(frozenTimeout)
 	for j := range prev.Count {
 		var found bool
-		if old[j], found, err = t.oldCheckpoint(ctx, store, j, patience); err != nil {
+		if old[j], found, err = t.oldCheckpoint(ctx, store, j, prev.Number, patience); err != nil {
 			return o, false, err
 		}
 		complete = complete && found && !old[j].InSnapshot()
@@ -110,15 +114,49 @@ func (t *task) firstLayout(ctx context.Context, store *offset.Store, o offset.Of
 	return o, ok, err
 }
 
+// lostLayout finds the place of a lane whose record is of a layout that the mesh does not know any more: its etcd was lost, or the connector came from another
+// mesh. How the tables were spread is not known then, so all start where the lane that was furthest behind stood. What the others had delivered comes again.
+func (t *task) lostLayout(ctx context.Context, store *offset.Store, o offset.Offset) (offset.Offset, bool, error) {
+	k := t.key()
+	k.Frozen = o.Layout
+	if err := t.keep(ctx, frozen{k.Bytes(), o.Append(nil)}); err != nil {
+		return o, false, fmt.Errorf("keep the place of the layout before: %w", err)
+	}
+	var old []offset.Offset
+	patience := time.Now().Add(frozenTimeout)
+	for j := uint32(0); ; j++ { // lanes have no gaps between their numbers
+		c, found, err := t.oldCheckpoint(ctx, store, j, o.Layout, patience)
+		if err != nil {
+			return o, false, err
+		}
+		if !found || c.Foreign() || c.Layout != o.Layout {
+			break
+		}
+		if c.InSnapshot() {
+			return o, false, nil
+		}
+		old = append(old, c)
+	}
+	if len(old) < 2 {
+		return o, true, nil
+	}
+	s, err := newSkipper(t.cfg.Flavor, &registry.Layout{Count: uint32(len(old)), Number: o.Layout}, old)
+	if err != nil {
+		return o, false, err
+	}
+	t.log.Warn("the spread of tables over lanes is not known any more; all start where the last of them stood", "lanes", len(old), "layout", o.Layout)
+	return s.oldest(), true, nil
+}
+
 // frozenTimeout is how long a start waits, in all, for the frozen records of the other lanes. Those that run write them within a second of hearing of the
 // layout; the others are fenced.
 const frozenTimeout = 5 * time.Second
 
 // oldCheckpoint returns the last checkpoint of lane j of the layout before; found is false if it never had one.
-func (t *task) oldCheckpoint(ctx context.Context, store *offset.Store, j uint32, patience time.Time) (o offset.Offset, found bool, err error) {
+func (t *task) oldCheckpoint(ctx context.Context, store *offset.Store, j uint32, layout uint64, patience time.Time) (o offset.Offset, found bool, err error) {
 	key := offset.Key{Connector: t.id.Connector, Server: t.cfg.TopicPrefix, Lane: j}
 	frozenKey := key
-	frozenKey.Frozen = t.lane.Previous.Number
+	frozenKey.Frozen = layout
 	for fenced := j == t.id.Task; ; { // our own id is fenced already
 		if o, found, _, err = store.Read(ctx, key); err != nil {
 			return o, false, err

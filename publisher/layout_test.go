@@ -93,3 +93,37 @@ func TestOffsetsAreInTheClusterOfTheRows(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// etcd was lost, and with it how tables were spread over two lanes that stood at different places. The one lane of the new life must not begin where lane 0
+// stood: what lane 1 lacked would never come.
+func TestLostLayout(t *testing.T) {
+	w := newWorld(t, 0, nil)
+	w.src.tables = 5
+	_, stop := w.publisher("a")
+	for task := range uint32(2) {
+		w.mesh.assign(w.lane(task, 2, "a"))
+	}
+	for task := range uint32(2) {
+		id := registry.LaneID{Connector: w.name, Task: task}
+		w.until("lane runs", func() bool { s := w.mesh.status(id); return s.SnapshotDone && s.State == registry.LaneRunning })
+	}
+	of := map[uint32]string{} // a table of each lane
+	for i := range w.src.tables {
+		of[laneOf(&registry.Layout{Count: 2}, "db."+tableName(i))] = tableName(i)
+	}
+	l := w.lane(1, 2, "a")
+	l.Target = registry.Paused
+	w.mesh.assign(l)
+	w.until("paused", func() bool { return w.mesh.status(l.LaneID).State == registry.LanePaused })
+	w.src.grow(100)
+	w.ids(of[0], 20)
+	stop()
+
+	w.publisher("b")
+	l = w.lane(0, 1, "b")
+	l.Layout = 9
+	w.mesh.assign(l)
+	if got := w.ids(of[1], 20); len(got) != 20 {
+		t.Errorf("%d rows of the table whose lane was behind, want 20", len(got))
+	}
+}

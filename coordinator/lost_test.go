@@ -1,6 +1,10 @@
 package coordinator
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/rowmesh/rowmesh/services/registry"
+)
 
 // A record that nobody can read costs its own connector and no other: an operator's slip in etcd must not stop the assignment of all work.
 func TestGarbageCostsItsOwnConnector(t *testing.T) {
@@ -17,5 +21,16 @@ func TestGarbageCostsItsOwnConnector(t *testing.T) {
 			m.create(a, "good")
 			m.until("good runs", func() bool { return states(t, a, "good") == "RUNNING RUNNING" })
 		})
+	}
+}
+
+// After etcd was lost the first layout of a connector must not have the number of one under which there are checkpoints.
+func TestFirstLayoutHasANumberOfItsOwn(t *testing.T) {
+	r := &reconciler{st: &registry.State{Layouts: map[string]registry.ConnectorLayout{}}}
+	for created, want := range map[int64]uint64{0: 1, 1795504659501: 1795504659501} {
+		l, _ := r.layout(registry.Connector{Name: "c", CreatedMS: created}, 1)
+		if l.Current.Number != want {
+			t.Errorf("created at %d: layout %d, want %d", created, l.Current.Number, want)
+		}
 	}
 }
