@@ -1,5 +1,5 @@
 // Package convert turns packed rows into the bytes that Debezium's connectors write through Kafka's JsonConverter: keys, envelopes, tombstones, key
-// changes, truncates, schema change events and heartbeats, with schemas or without.
+// changes, truncates, schema change events, transaction metadata and heartbeats, with schemas or without.
 //
 // # Flow
 //
