@@ -411,5 +411,5 @@ func normal(c *rowv1.Column) string {
 			value = strings.TrimRight(strings.TrimRight(value, "0"), ".")
 		}
 	}
-	return fmt.Sprintf("%s %s charset=%s default=%s members=%q scale=%d auto=%v", c.Name, c.Kind, c.Charset, value, c.Members, c.GetScale(), c.AutoIncrement)
+	return fmt.Sprintf("%s %s charset=%s default=%s members=%q scale=%d auto=%v", c.Name, c.Kind, oneName(c.Charset), value, c.Members, c.GetScale(), c.AutoIncrement)
 }

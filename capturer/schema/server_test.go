@@ -140,7 +140,7 @@ func (s *server) described(database, table string) string {
 		if strings.HasSuffix(r[1], "text") {
 			r[1] = "text"
 		}
-		fmt.Fprintf(&b, "%s %s unsigned=%v null=%s charset=%s invisible=%v\n", r[0], r[1], unsigned, r[3], r[4], invisible)
+		fmt.Fprintf(&b, "%s %s unsigned=%v null=%s charset=%s invisible=%v\n", r[0], r[1], unsigned, r[3], oneName(r[4]), invisible)
 	}
 	expression := "NULL"
 	if s.options.Flavor == config.MySQL {
@@ -160,6 +160,14 @@ func (s *server) described(database, table string) string {
 	return b.String() + strings.Join(slices.Sorted(maps.Values(indexes)), "\n")
 }
 
+// oneName gives utf8 the name that servers call it by since MySQL 8.0.24.
+func oneName(charset string) string {
+	if charset == "utf8" {
+		return "utf8mb3"
+	}
+	return charset
+}
+
 // ours describes a table of the catalog in the same way.
 func ours(t *rowv1.Table) string {
 	var b strings.Builder
@@ -172,7 +180,7 @@ func ours(t *rowv1.Table) string {
 			null = "YES"
 		}
 		if c.Charset != "" {
-			cs = c.Charset
+			cs = oneName(c.Charset)
 		}
 		fmt.Fprintf(&b, "%s %s unsigned=%v null=%s charset=%s invisible=%v\n", c.Name, dataType(c), c.Unsigned, null, cs, c.Invisible)
 	}
