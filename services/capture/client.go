@@ -91,7 +91,7 @@ func (s *Stream) Recv() (*capturev1.SubscribeResponse, error) {
 	return r.response, nil
 }
 
-// check proves that nothing is missing before m.
+// check proves that nothing is missing before m. A break is Unavailable: what is missing comes with a new subscription at the last token.
 func (s *Stream) check(m *capturev1.SubscribeResponse) error {
 	var what string
 	var epoch, seq uint64
@@ -106,10 +106,10 @@ func (s *Stream) check(m *capturev1.SubscribeResponse) error {
 		return nil
 	}
 	if epoch != s.open.Epoch {
-		return errs.E(errs.Corrupt, "source %s: %s of epoch %d on a stream of epoch %d; open again with the last token", s.open.Source, what, epoch, s.open.Epoch)
+		return errs.E(errs.Unavailable, "source %s: %s of epoch %d on a stream of epoch %d; open again with the last token", s.open.Source, what, epoch, s.open.Epoch)
 	}
 	if seq != s.seq+1 {
-		return errs.E(errs.Corrupt, "source %s: %s has seq %d where %d is next; open again with the last token", s.open.Source, what, seq, s.seq+1)
+		return errs.E(errs.Unavailable, "source %s: %s has seq %d where %d is next; open again with the last token", s.open.Source, what, seq, s.seq+1)
 	}
 	s.seq = seq
 	return nil

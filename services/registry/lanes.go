@@ -108,16 +108,15 @@ func (s *Store) tryStatus(ctx context.Context, st LaneStatus) error {
 		return errs.E(errs.Stale, "status of lane %s/%d speaks of generation %d, the lane is at %d", st.Connector, st.Task, st.Generation, lane.Generation)
 	}
 	var statusRevision int64
+	var old statev1.LaneStatus
 	if len(statuses) > 0 {
-		var old statev1.LaneStatus
-		if err := unmarshal(statusKey, statuses[0].Value, &old); err != nil {
-			return err
-		}
-		st.Topics = union(old.Topics, st.Topics)
 		statusRevision = statuses[0].ModRevision
-	} else {
-		st.Topics = union(nil, st.Topics)
+		if err := unmarshal(statusKey, statuses[0].Value, &old); err != nil {
+			s.log.Warn("status that cannot be read is written anew; topics that it listed are forgotten", "connector", st.Connector, "task", st.Task, "error", err)
+			old.Reset()
+		}
 	}
+	st.Topics = union(old.Topics, st.Topics)
 	value, err := marshal(StatusToProto(st))
 	if err != nil {
 		return err
