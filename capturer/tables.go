@@ -206,7 +206,7 @@ func (r *reader) rowsToAll(ev *binlog.Event, st *tableState, first int) error {
 				continue
 			}
 			var err error
-			if st.end >= 0 && ev.Op == row.Update {
+			if st.end >= 0 {
 				err = r.copyVersioned(f, st, out, g)
 			} else {
 				err = r.copyTo(f, st, out, g)
