@@ -178,7 +178,7 @@ func (r *reader) connect(ctx context.Context) error {
 	defer session.Close()
 	before := r.info
 	r.info = session.Info()
-	if err := checkLineage(ctx, session, &r.at); err != nil {
+	if err := r.src.checkLineage(ctx, session, &r.at); err != nil {
 		return err
 	}
 	head, err := session.Head(ctx)

@@ -26,6 +26,8 @@ type dbSource struct {
 	serverID uint32        // of the first reader; 0: random like the others'
 	patience time.Duration // see the constant
 
+	ahead ahead
+
 	starts chan *reader  // readers that run is to run
 	closed chan struct{} // closed when run has ended
 

@@ -102,7 +102,7 @@ func (s *dbSource) resolve(ctx context.Context, session Session, start *capturev
 	if !info.HasGTIDs() {
 		o.at.countGTIDs(info)
 	}
-	if err := checkLineage(ctx, session, &o.at); err != nil {
+	if err := s.checkLineage(ctx, session, &o.at); err != nil {
 		return o, err
 	}
 	return o, s.completeGTIDs(ctx, session, &o.at)
@@ -236,17 +236,17 @@ func (s *dbSource) scanTo(ctx context.Context, info source.Info, at *place, t ti
 	return false, first, nil
 }
 
-// A commit takes milliseconds from the log to gtid_executed, on a busy disk a second; longer means that the server does not have the transaction.
+// A commit takes milliseconds from the log to gtid_executed, on a busy disk a second. What takes longer is not waited for here but tried again: see ahead.
 const (
 	executedTries = 5
 	executedDelay = 200 * time.Millisecond
 )
 
 // checkLineage proves that the log that the server has now is the one that at belongs to, and that nothing after at is gone from it.
-func checkLineage(ctx context.Context, session Session, at *place) error {
+func (s *dbSource) checkLineage(ctx context.Context, session Session, at *place) error {
 	info := session.Info()
 	if at.gtids != nil && info.HasGTIDs() {
-		return checkGTIDs(ctx, session, at, executedTries)
+		return s.checkGTIDs(ctx, session, at, executedTries)
 	}
 	const next = "; start from a new snapshot (snapshot.mode=when_needed does that by itself), or from a position that the server has"
 	if at.uuid != "" && info.ServerUUID != "" && at.uuid != info.ServerUUID {
@@ -275,7 +275,7 @@ func checkLineage(ctx context.Context, session Session, at *place) error {
 }
 
 // checkGTIDs is checkLineage with GTIDs: what was seen must have been executed there, and what was not seen must still be in the log.
-func checkGTIDs(ctx context.Context, session Session, at *place, tries int) error {
+func (s *dbSource) checkGTIDs(ctx context.Context, session Session, at *place, tries int) error {
 	info := session.Info()
 	head, err := session.Head(ctx)
 	if err != nil {
@@ -298,16 +298,21 @@ func checkGTIDs(ctx context.Context, session Session, at *place, tries int) erro
 			// A transaction is in the log, and so with the subscriber, a moment before its GTID counts as executed.
 			select {
 			case <-time.After(executedDelay):
-				return checkGTIDs(ctx, session, at, tries-1)
+				return s.checkGTIDs(ctx, session, at, tries-1)
 			case <-ctx.Done():
 				return ctx.Err()
 			}
 		}
 		extra := at.gtids.Clone()
 		extra.Subtract(executed)
+		if s.ahead.mayCome(at.gtids.String(), extra, time.Now(), s.patience) {
+			return errs.E(errs.Unavailable, "source %s: the position has transactions that the server has not executed yet (%s): it waits for a replica to acknowledge them, or it was promoted and "+
+				"still applies them; trying again for %s", s.id, extra, s.patience)
+		}
 		return gap(oldest, "the position has transactions that this server never executed (%s): it is not a successor of the server that was read, or it was reset; "+
 			"point the connector at the right server, or start from a new snapshot", extra)
 	}
+	s.ahead.came(at.gtids.String())
 	if !at.gtids.Contains(purged) {
 		purged.Subtract(at.gtids)
 		return gap(oldest, "transactions after the position are no longer in the log of the server (purged: %s); start from a new snapshot (snapshot.mode=when_needed does that by itself), "+
