@@ -9,4 +9,7 @@
 //
 // Each case is a database and a connector of its own on one mesh; cases run side by side. A table zz_marker, whose records are left out, tells when
 // the connector has caught up. What two correct runs may spell differently (positions, GTIDs, threads, times that no SET TIMESTAMP fixed) is masked.
+//
+// testdata/allow.json lists where a recording holds what the database does not, or ends because Debezium died, and what is written in its place, each with its
+// reason. An entry that fits nothing fails its case.
 package conformance
