@@ -17,7 +17,7 @@
 // database's: where Debezium writes something that the table does not hold, this package does not. The differences are:
 //
 //   - YEAR 0 is 0 (Debezium: 1900 or 2000). FLOAT has all its digits in snapshots too.
-//   - BIT has its bytes in one order (Debezium's snapshots reverse them), BINARY(0) none (Debezium's MySQL connector: ten zero bytes).
+//   - A BIT key has its bytes in one order (Debezium's snapshots reverse them), BINARY(0) none (Debezium's MySQL connector: ten zero bytes).
 //   - Members of ENUM and SET come as they are defined (Debezium escapes commas and backslashes in rows of the log, and loses emoji).
 //   - A NULL in a nullable column whose default is CURRENT_TIMESTAMP is null (Debezium: the default, 0). The schema keeps the default.
 //   - Defaults of binary columns have all their bytes. (Those of text keep the escapes of the statement that defined them, as Debezium's do.)
