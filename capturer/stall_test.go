@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 )
 
@@ -29,5 +31,23 @@ func TestManyStalledSubscribersHoldOthersUpOnce(t *testing.T) {
 	}
 	if took := time.Since(begin); took > 3*slowFor {
 		t.Errorf("%d subscribers that do not read held one that does up for %s", stalled, took)
+	}
+}
+
+// TestRowsAfterManyForeignTransactions: a reader that has had nothing of use for a while rests between looks, and misses nothing.
+func TestRowsAfterManyForeignTransactions(t *testing.T) {
+	sc := newScripted(t)
+	sub := sc.subscribe(at(4), func(o *capturev1.Open, _ *subscriber) {
+		o.Tables = &capturev1.TableFilter{IncludeTables: []string{`[^.]*\.t`}}
+	})
+	for round := range int64(3) {
+		for range 2 * foreignRun {
+			sc.s.txn("foreign", []int64{1})
+		}
+		sc.s.txn("t", []int64{round})
+		sub.awaitRows(t, int(round+1))
+	}
+	if diff := cmp.Diff(sequence(0, 3), sub.ids); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -38,21 +38,36 @@ func (b *bench) idle(ctx context.Context, s *subject) error {
 	}
 	time.Sleep(5 * time.Second) // readers that were behind join
 	forget(s.procs...)
-	own, db := cpu(s.everything()...), cpu(b.db)
+	before := make([]time.Duration, len(s.everything()))
+	for i, p := range s.everything() {
+		before[i] = cpu(p)
+	}
+	db := cpu(b.db)
+	profiled := b.profile(ctx, s, "idle20")
 	with, err := load()
 	if err != nil {
 		return err
 	}
+	if err := <-profiled; err != nil {
+		return err
+	}
 	// What the connectors have not read yet counts as well.
 	time.Sleep(2 * time.Second)
-	ownAfter, dbAfter := cpu(s.everything()...), cpu(b.db)
+	var own time.Duration
+	var parts []string
+	for i, p := range s.everything() {
+		spent := cpu(p) - before[i]
+		own += spent
+		parts = append(parts, fmt.Sprintf("%s %.2f", strings.TrimSuffix(p.Name, "-1"), spent.Seconds()))
+	}
+	spent := cpu(b.db) - db
 	dumps, err := b.dumps(ctx)
 	if err != nil {
 		return err
 	}
-	total, parts := s.peaks()
+	total, _ := s.peaks()
 	b.idling.add(os.Stdout, line{s.name, fmt.Sprintf("idle%d", idleConnectors),
-		[]float64{alone.Seconds(), with.Seconds(), (ownAfter - own).Seconds(), (dbAfter - db).Seconds(), float64(dumps), total}, parts})
+		[]float64{alone.Seconds(), with.Seconds(), own.Seconds(), spent.Seconds(), float64(dumps), total}, "CPU: " + strings.Join(parts, ", ")})
 	return nil
 }
 
