@@ -27,7 +27,7 @@ func BenchmarkBacklog(b *testing.B) {
 		b.Run(fmt.Sprintf("rows_per_transaction=%d", perTxn), func(b *testing.B) {
 			m := newMesh(b, engines[0], addr)
 			m.exec("CREATE TABLE t (id BIGINT PRIMARY KEY, a INT, c CHAR(120), v VARCHAR(60), d DATETIME(3), p DECIMAL(12,2), j JSON)")
-			start := fromToken(encodeToken(m.head().GetPosition(), cursor{}, true)) // nobody else writes meanwhile
+			start := fromToken(new(place).token(m.head().GetPosition(), cursor{}, true)) // nobody else writes meanwhile
 			m.fill(n, perTxn)
 			b.ReportAllocs()
 			b.ResetTimer()

@@ -299,11 +299,11 @@ func (r *reader) ddlCheckpoint(f *feed, ev *binlog.Event, last bool) *rowv1.Chec
 	before := r.at.position()
 	c := &rowv1.Checkpoint{Offset: &rowv1.SourceOffset{TsSec: t.seconds(ev.Time), File: ev.File, Pos: t.pos, Gtids: before.Gtids, Event: 1, ServerId: ev.ServerID}}
 	if !last || ev.InTransaction {
-		c.Token = encodeToken(before, f.done, r.at.exact)
+		c.Token = r.at.token(before, f.done, r.at.exact)
 		return c
 	}
 	f.mark = r.boundaries + 1 // the boundary that this statement ends at
-	c.Token, c.TransactionEnd = encodeToken(r.after(ev), cursor{}, r.exactAt(ev.File, ev.EndPos)), true
+	c.Token, c.TransactionEnd = r.at.token(r.after(ev), cursor{}, r.exactAt(ev.File, ev.EndPos)), true
 	return c
 }
 

@@ -294,10 +294,10 @@ func (f *feed) checkpoint(r *reader) *rowv1.Checkpoint {
 	if f.atEnd {
 		// Nothing of a transaction that may be open is in the batch, so the last boundary is the place, wherever the reader is.
 		f.mark = r.boundaries
-		return &rowv1.Checkpoint{Token: encodeToken(r.at.position(), cursor{}, r.at.exact), TransactionEnd: true, Offset: o}
+		return &rowv1.Checkpoint{Token: r.at.token(r.at.position(), cursor{}, r.at.exact), TransactionEnd: true, Offset: o}
 	}
 	start := &rowv1.Position{File: r.at.file, Pos: r.at.pos, ServerUuid: r.at.uuid, Gtids: string(r.beforeText())}
-	return &rowv1.Checkpoint{Token: encodeToken(start, f.done, r.at.exact), Offset: o}
+	return &rowv1.Checkpoint{Token: r.at.token(start, f.done, r.at.exact), Offset: o}
 }
 
 // send queues a message. It waits while the queue is full: see reader.push for how long.

@@ -11,6 +11,7 @@ import (
 	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/gtid"
+	"github.com/rowmesh/rowmesh/services/source"
 )
 
 // tokenVersion is the format of resume tokens.
@@ -23,6 +24,8 @@ type place struct {
 	// gtids are executed before this place; nil if the log has none or the start did not say. Owned by whoever owns the place.
 	gtids *gtid.Set
 	uuid  string // server_uuid; empty if unknown (MariaDB)
+	// server is the server_id of the server whose log it is; 0 if unknown. It tells servers without a uuid apart.
+	server uint32
 	// exact says that file and pos are the end of a transaction in the log of the server uuid, and that gtids are what comes before it there. Not so for
 	// Debezium's offsets, which point behind a GTID event; for what a server says of the end of its log while it commits (a transaction may be before pos and
 	// not yet among its GTIDs); and for places that were carried over from another server.
@@ -98,11 +101,19 @@ func fileNumber(file string) uint64 {
 	return n
 }
 
-// encodeToken makes the opaque token.
-func encodeToken(start *rowv1.Position, c cursor, exact bool) []byte {
+// token makes the opaque token of start, a position of p's server, and of what is delivered behind it.
+func (p *place) token(start *rowv1.Position, c cursor, exact bool) []byte {
 	// Marshalling fails only for strings that are not UTF-8, which GTID sets and file names are not.
-	b, _ := proto.Marshal(&rowv1.ResumeToken{Version: tokenVersion, Start: start, Event: c.event, Row: c.row, Exact: exact})
+	b, _ := proto.Marshal(&rowv1.ResumeToken{Version: tokenVersion, Start: start, Event: c.event, Row: c.row, Exact: exact, ServerId: p.server})
 	return b
+}
+
+// moved says whether a place in the log of one server is asked for on another: by uuid where both have one, else by server_id.
+func (p *place) moved(info source.Info) bool {
+	if p.uuid != "" && info.ServerUUID != "" {
+		return p.uuid != info.ServerUUID
+	}
+	return p.server != 0 && info.ServerID != 0 && p.server != info.ServerID
 }
 
 // decodeToken reads a token.

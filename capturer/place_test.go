@@ -65,15 +65,16 @@ func TestSamePlace(t *testing.T) {
 
 func TestTokens(t *testing.T) {
 	start := &rowv1.Position{File: "binlog.000007", Pos: 1 << 33, Gtids: "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5", ServerUuid: "u"}
-	got, err := decodeToken(encodeToken(start, cursor{3, 9}, true))
+	from := place{server: 7}
+	got, err := decodeToken(from.token(start, cursor{3, 9}, true))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &rowv1.ResumeToken{Version: 1, Start: start, Event: 3, Row: 9, Exact: true}
+	want := &rowv1.ResumeToken{Version: 1, Start: start, Event: 3, Row: 9, Exact: true, ServerId: 7}
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 		t.Error(diff)
 	}
-	for name, b := range map[string][]byte{"empty": nil, "text": []byte("token"), "truncated": encodeToken(start, cursor{}, false)[:20]} {
+	for name, b := range map[string][]byte{"empty": nil, "text": []byte("token"), "truncated": from.token(start, cursor{}, false)[:20]} {
 		if _, err := decodeToken(b); errs.KindOf(err) != errs.Invalid {
 			t.Errorf("%s: %v, want Invalid", name, err)
 		}

@@ -62,6 +62,7 @@ type reader struct {
 	byGTID     bool      // the connection began at a GTID set
 	skip       cursor    // what of the next transaction was handed out before this connection
 	done       cursor    // what of the open transaction is handed out
+	resumed    bool      // the subscriber had a part of the open transaction before it came
 	txn        txn       // the open transaction
 	text       []byte    // at's GTIDs; see beforeText
 	textFor    uint64    // boundary of text
@@ -181,7 +182,6 @@ func (r *reader) connect(ctx context.Context) error {
 		return err
 	}
 	defer session.Close()
-	before := r.info
 	r.info = session.Info()
 	if err := r.src.checkLineage(ctx, session, &r.at); err != nil {
 		return err
@@ -197,11 +197,10 @@ func (r *reader) connect(ctx context.Context) error {
 		r.at.countGTIDs(r.info)
 		r.headAt.countGTIDs(r.info)
 	}
-	// MariaDB has no uuid; its servers of one log have different ids.
-	if r.at.uuid != "" && r.at.uuid != r.info.ServerUUID || before.ServerID != 0 && before.ServerID != r.info.ServerID && r.at.gtids != nil {
+	if r.at.moved(r.info) && r.at.gtids != nil {
 		r.otherServer()
 	}
-	r.at.uuid = r.info.ServerUUID
+	r.at.uuid, r.at.server = r.info.ServerUUID, r.info.ServerID
 	start, err := r.dumpFrom(ctx, session)
 	if err != nil {
 		return err
@@ -233,7 +232,7 @@ func (r *reader) otherServer() {
 	r.logger.Warn("another server answers in the middle of a transaction: its rows come again from its start", "server_uuid", r.info.ServerUUID)
 	r.done = cursor{}
 	for _, f := range r.feeds {
-		if !f.dead && f.inTxn {
+		if !f.dead && (f.inTxn || r.resumed) {
 			r.reset(f, "another server of source "+string(r.src.id)+" answers in the middle of a transaction")
 		}
 	}
@@ -378,7 +377,7 @@ func (r *reader) take(ctx context.Context, ev *binlog.Event) error {
 
 // advance makes the end of a transaction the last boundary.
 func (r *reader) advance(file string, end uint64, sid string, gno uint64) error {
-	r.skip, r.done = cursor{}, cursor{}
+	r.skip, r.done, r.resumed = cursor{}, cursor{}, false
 	if sid != "" && r.at.gtids != nil {
 		if err := r.at.gtids.Add(sid, gno); err != nil {
 			return errs.E(errs.Corrupt, "%s:%d: %w", file, end, err)
@@ -447,7 +446,7 @@ func (f *feed) tell(r *reader, caughtUp bool) {
 	f.mark = r.boundaries
 	pos := r.at.position()
 	c := &rowv1.Checkpoint{
-		Token: encodeToken(pos, cursor{}, r.at.exact), TransactionEnd: true,
+		Token: r.at.token(pos, cursor{}, r.at.exact), TransactionEnd: true,
 		Offset: &rowv1.SourceOffset{TsSec: r.eventSeconds(), File: pos.File, Pos: pos.Pos, Gtids: pos.Gtids, ServerId: r.txn.serverID},
 	}
 	p := &capturev1.Progress{Checkpoint: c, TimeUs: uint64(max(r.eventSeconds(), 0)) * 1e6, CaughtUp: caughtUp}

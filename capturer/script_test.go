@@ -37,6 +37,7 @@ type script struct {
 	buffered   func() bool // whether more is on the socket where there is more; nil: always
 
 	uuid    string         // of the server that answers
+	id      uint32         // its server_id
 	gtids   bool           // transactions have GTIDs
 	txns    uint64         // those with a GTID
 	onBreak func()         // called with mu as a connection breaks
@@ -204,7 +205,7 @@ func (s *script) Connect(context.Context) (Session, error) {
 	if s.away {
 		return nil, errs.E(errs.Unavailable, "connection refused by the script")
 	}
-	return scriptSession{s, s.uuid, s.gtids}, nil
+	return scriptSession{s, s.uuid, s.id, s.gtids}, nil
 }
 
 func (s *script) connections() int {
@@ -216,6 +217,7 @@ func (s *script) connections() int {
 type scriptSession struct {
 	s     *script
 	uuid  string
+	id    uint32
 	gtids bool
 }
 
@@ -224,7 +226,7 @@ func (s scriptSession) Info() source.Info {
 	if s.gtids {
 		mode = "ON"
 	}
-	return source.Info{Flavor: config.MySQL, Version: "8.4.0", Major: 8, Minor: 4, ServerUUID: s.uuid, LogBin: true, GTIDMode: mode}
+	return source.Info{Flavor: config.MySQL, Version: "8.4.0", Major: 8, Minor: 4, ServerUUID: s.uuid, ServerID: s.id, LogBin: true, GTIDMode: mode}
 }
 
 func (s scriptSession) Head(context.Context) (*rowv1.Position, error) {

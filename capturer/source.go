@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
-	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/services/capture"
 	"github.com/rowmesh/rowmesh/services/registry"
 )
@@ -99,7 +98,7 @@ func (s *dbSource) run(ctx context.Context, over func() error) {
 
 // attach gives a feed, which starts at at, skip into the next transaction, a reader: the shared one if that is where the feed begins, else a new one. After that the feed knows its start.
 func (s *dbSource) attach(ctx context.Context, f *feed, at place, skip cursor, latest bool) error {
-	f.startAt(at.position(), skip)
+	f.startAt(&at, skip)
 	s.mu.Lock()
 	if s.over != nil {
 		defer s.mu.Unlock()
@@ -112,7 +111,7 @@ func (s *dbSource) attach(ctx context.Context, f *feed, at place, skip cursor, l
 	if shared != nil && skip.zero() && s.attachShared(ctx, shared, f, &at, latest) {
 		return nil
 	}
-	r := &reader{src: s, at: at, done: skip, feeds: []*feed{f}, live: 1, logger: s.logger.With("reader_of", f.open.Consumer)}
+	r := &reader{src: s, at: at, done: skip, resumed: !skip.zero(), feeds: []*feed{f}, live: 1, logger: s.logger.With("reader_of", f.open.Consumer)}
 	s.mu.Lock()
 	r.serverID = s.serverID
 	if len(s.readers) > 0 || r.serverID == 0 {
@@ -170,7 +169,7 @@ func (s *dbSource) attachShared(ctx context.Context, shared *reader, f *feed, at
 	stored, _ := s.history.at(shared.info.Flavor, &shared.at)
 	shared.learn(slices.Values(stored), []*feed{f})
 	shared.adopt([]*feed{f})
-	f.startAt(shared.at.position(), cursor{})
+	f.startAt(&shared.at, cursor{})
 	return true
 }
 
@@ -263,9 +262,9 @@ func (s *dbSource) subscribers() (subs []*capturev1.Subscriber, connections uint
 }
 
 // startAt notes where the feed begins.
-func (f *feed) startAt(at *rowv1.Position, skip cursor) {
-	f.start = at
-	f.token = encodeToken(at, skip, false)
+func (f *feed) startAt(at *place, skip cursor) {
+	f.start = at.position()
+	f.token = at.token(f.start, skip, false)
 }
 
 // pump sends what the reader queues until the subscription ends.

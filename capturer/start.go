@@ -59,8 +59,11 @@ func (s *dbSource) resolve(ctx context.Context, session Session, start *capturev
 		if o.at, err = newPlace(info.Flavor, t.Start); err != nil {
 			return o, err
 		}
-		o.at.exact = t.Exact && o.at.uuid != ""
+		o.at.exact, o.at.server = t.Exact && o.at.uuid != "", t.ServerId
 		o.skip = cursor{t.Event, t.Row}
+		if !o.skip.zero() && o.at.moved(info) {
+			return o, s.cutElsewhere(ctx, session, &o.at)
+		}
 	case *capturev1.Start_Position:
 		if at.Position.GetFile() == "" && at.Position.GetGtids() == "" {
 			return o, errs.E(errs.Invalid, "start.position has neither a file nor GTIDs")
@@ -106,6 +109,22 @@ func (s *dbSource) resolve(ctx context.Context, session Session, start *capturev
 		return o, err
 	}
 	return o, s.completeGTIDs(ctx, session, &o.at)
+}
+
+// cutElsewhere is the error of a place inside a transaction of another server's log. This server may have the transaction as well, but not with the same events: how
+// far the subscriber got in it cannot be said here, and from its start it would come twice in part.
+func (s *dbSource) cutElsewhere(ctx context.Context, session Session, at *place) error {
+	name := func(uuid string, id uint32) string {
+		if uuid != "" {
+			return "server " + uuid
+		}
+		return fmt.Sprintf("the server with server_id %d", id)
+	}
+	info := session.Info()
+	oldest, _ := session.Oldest(ctx) // only to tell; the answer stays the same without
+	return gap(oldest, "source %s: the position is inside a transaction of %s (behind GTIDs %s, %s:%d), and %s answers now, which has other events in it; "+
+		"point the connector at the first server until the transaction is through, or start from a new snapshot (snapshot.mode=when_needed does that by itself)",
+		s.id, name(at.uuid, at.server), at.gtids, at.file, at.pos, name(info.ServerUUID, info.ServerID))
 }
 
 // countGTIDs makes the place's set one that can be counted on. With GTIDs on all transactions, an empty set is known as such: on a server whose log is

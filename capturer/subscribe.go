@@ -42,6 +42,9 @@ func (s *dbSource) subscribe(ctx context.Context, f *feed, out capture.Sender) e
 	if o.at.uuid == "" {
 		o.at.uuid = info.ServerUUID
 	}
+	if o.at.server == 0 {
+		o.at.server = info.ServerID
+	}
 	return s.follow(ctx, f, o, func() error { return out.Send(openedMessage(s.id, info, f.start, false)) }, out)
 }
 

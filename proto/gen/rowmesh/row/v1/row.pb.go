@@ -727,7 +727,10 @@ type ResumeToken struct {
 	Row uint64 `protobuf:"varint,4,opt,name=row,proto3" json:"row,omitempty"`
 	// start's file and pos are the end of a transaction of start's server, and its gtids are exactly what comes before: reading may begin there without
 	// a search for the GTIDs.
-	Exact         bool `protobuf:"varint,5,opt,name=exact,proto3" json:"exact,omitempty"`
+	Exact bool `protobuf:"varint,5,opt,name=exact,proto3" json:"exact,omitempty"`
+	// server_id of the server whose log was read; 0 if unknown. event and row count the events of that log: on another server with the same transaction
+	// they mean nothing. MySQL's servers are told apart by start.server_uuid, MariaDB's, which have none, by this.
+	ServerId      uint32 `protobuf:"varint,6,opt,name=server_id,json=serverId,proto3" json:"server_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -795,6 +798,13 @@ func (x *ResumeToken) GetExact() bool {
 		return x.Exact
 	}
 	return false
+}
+
+func (x *ResumeToken) GetServerId() uint32 {
+	if x != nil {
+		return x.ServerId
+	}
+	return 0
 }
 
 // SourceOffset is the position of the last row as Debezium's MySQL connector writes it into Connect's offsets topic.
@@ -1301,13 +1311,14 @@ const file_rowmesh_row_v1_row_proto_rawDesc = "" +
 	"\x03pos\x18\x02 \x01(\x04R\x03pos\x12\x14\n" +
 	"\x05gtids\x18\x03 \x01(\tR\x05gtids\x12\x1f\n" +
 	"\vserver_uuid\x18\x04 \x01(\tR\n" +
-	"serverUuid\"\x95\x01\n" +
+	"serverUuid\"\xb2\x01\n" +
 	"\vResumeToken\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12.\n" +
 	"\x05start\x18\x02 \x01(\v2\x18.rowmesh.row.v1.PositionR\x05start\x12\x14\n" +
 	"\x05event\x18\x03 \x01(\x04R\x05event\x12\x10\n" +
 	"\x03row\x18\x04 \x01(\x04R\x03row\x12\x14\n" +
-	"\x05exact\x18\x05 \x01(\bR\x05exact\"\xc2\x01\n" +
+	"\x05exact\x18\x05 \x01(\bR\x05exact\x12\x1b\n" +
+	"\tserver_id\x18\x06 \x01(\rR\bserverId\"\xc2\x01\n" +
 	"\fSourceOffset\x12\x15\n" +
 	"\x06ts_sec\x18\x01 \x01(\x03R\x05tsSec\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x10\n" +
