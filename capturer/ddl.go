@@ -16,13 +16,17 @@ import (
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/services/charset"
 	"github.com/rowmesh/rowmesh/services/config"
+	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/registry"
 	"github.com/rowmesh/rowmesh/services/row"
 )
 
-// storeRetry is how long a reader waits before it tries again to store a schema version. Rows that follow a DDL wait for it: a capturer that takes
-// over must find the shape that they have.
+// storeRetry is how long a reader waits before it tries again to store a schema version. Rows that follow a DDL of their table wait for it: a capturer that
+// takes over must find the shape that they have.
 const storeRetry = time.Second
+
+// errStoreAway ends the feeds of a reader that cannot go on without the schema store.
+var errStoreAway = errors.New("the schema store does not take")
 
 // statement takes a statement of the log: it advances the catalogue, stores the new shapes, and then tells the feeds.
 func (r *reader) statement(ctx context.Context, ev *binlog.Event) error {
@@ -41,17 +45,19 @@ func (r *reader) statement(ctx context.Context, ev *binlog.Event) error {
 		return nil
 	}
 	before := r.tables.names()
-	changes, err := r.tables.catalog.Apply(ev.Database, ev.SQL, r.session(&ev.Session))
+	next := r.tables.catalog.Clone() // the statement comes again if its versions cannot be stored
+	changes, err := next.Apply(ev.Database, ev.SQL, r.session(&ev.Session))
 	if err == nil && len(changes) == 0 {
+		r.tables.catalog = next
 		return nil
 	}
-	clear(r.tables.maps) // shapes have changed; the log describes tables anew
 	if err != nil {
-		return r.unknownStatement(ctx, ev, err)
+		return r.unknownStatement(ctx, ev, next, err)
 	}
-	if err := r.store(ctx, r.versions(ev, changes, before)...); err != nil {
+	if err := r.keep(ctx, r.versions(ev, changes, before)); err != nil {
 		return err
 	}
+	r.tables.become(next)
 	if r.skip.event > 0 {
 		return nil // told before
 	}
@@ -134,14 +140,42 @@ func (r *reader) versions(ev *binlog.Event, changes []schema.Change, before [][2
 	return out
 }
 
-// store puts versions into the schema store, however long that takes.
+// become makes next the catalogue. Shapes have changed: the log describes tables anew.
+func (t *tables) become(next *schema.Catalog) {
+	t.catalog = next
+	clear(t.maps)
+}
+
+// keep stores the versions of a statement: at once if a feed wants one of the tables, else in the background.
+func (r *reader) keep(ctx context.Context, versions []registry.TableVersion) error {
+	for _, v := range versions {
+		for _, f := range r.feeds {
+			if !f.dead && f.filter.table(v.Database, v.Table)&selected != 0 {
+				return r.store(ctx, versions...)
+			}
+		}
+	}
+	r.src.history.later(versions...)
+	return nil
+}
+
+// store puts versions into the schema store. Rows wait for it; when it has taken nothing for as long as subscribers are left without word of their source, they are told.
 func (r *reader) store(ctx context.Context, versions ...registry.TableVersion) error {
 	for {
 		err := r.src.history.put(ctx, versions...)
 		if err == nil {
 			return nil
 		}
-		r.logger.Warn("schema version not stored; rows wait for it", "file", r.at.file, "pos", r.at.pos, "error", err)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		r.flushAll() // what comes before need not wait
+		v := &versions[0]
+		if r.src.history.failingFor() >= r.src.patience {
+			return errs.E(errs.Unavailable, "source %s: %w the shape that table %s.%s has from %s:%d on (%w); its rows wait until the store (etcd) answers and has room",
+				r.src.id, errStoreAway, v.Database, v.Table, v.ValidFrom.GetFile(), v.ValidFrom.GetPos(), err)
+		}
+		r.logger.Warn("schema version not stored; rows wait for it", "database", v.Database, "table", v.Table, "file", r.at.file, "pos", r.at.pos, "error", err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -152,9 +186,10 @@ func (r *reader) store(ctx context.Context, versions ...registry.TableVersion) e
 
 // unknownStatement stops the table of a statement that is not understood: from here on its shape is not known. A table that was not known before is
 // not stopped; its first rows make the reader look for its shape.
-func (r *reader) unknownStatement(ctx context.Context, ev *binlog.Event, err error) error {
+func (r *reader) unknownStatement(ctx context.Context, ev *binlog.Event, next *schema.Catalog, err error) error {
 	var unknown *schema.UnknownError
 	if !errors.As(err, &unknown) || unknown.Table == "" {
+		r.tables.become(next)
 		r.logger.Debug("statement not understood", "database", ev.Database, "file", ev.File, "pos", ev.Pos, "error", err)
 		return nil
 	}
@@ -166,13 +201,15 @@ func (r *reader) unknownStatement(ctx context.Context, ev *binlog.Event, err err
 	}
 	known := r.tables.catalog.Table(unknown.Database, unknown.Table) != nil
 	if !known && len(feeds) == 0 {
+		r.tables.become(next)
 		return nil // of no concern to anybody, and nothing that was stored becomes wrong
 	}
-	r.tables.catalog.DropTable(unknown.Database, unknown.Table)
 	gone := registry.TableVersion{Database: unknown.Database, Table: unknown.Table, ValidFrom: r.after(ev)}
-	if err := r.store(ctx, gone); err != nil {
+	if err := r.keep(ctx, []registry.TableVersion{gone}); err != nil {
 		return err
 	}
+	next.DropTable(unknown.Database, unknown.Table)
+	r.tables.become(next)
 	if known && len(feeds) > 0 && r.skip.event == 0 {
 		r.tableError(unknown.Database, unknown.Table, ev.Pos, err, feeds)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -69,13 +70,18 @@ type history struct {
 	store  SchemaStore
 	source registry.SourceID
 
+	behind chan struct{} // later has something for writeBehind; has room for one
+
 	mu       sync.Mutex
 	loaded   bool
 	versions map[[2]string][]registry.TableVersion // in the order in which they were put
+	deferred map[[2]string]*deferred
+	failing  time.Time // since when put fails; zero: it does not
+	failed   time.Time // when it last did
 }
 
 func newHistory(store SchemaStore, source registry.SourceID) *history {
-	return &history{store: store, source: source, versions: make(map[[2]string][]registry.TableVersion)}
+	return &history{store: store, source: source, behind: make(chan struct{}, 1), versions: make(map[[2]string][]registry.TableVersion), deferred: make(map[[2]string]*deferred)}
 }
 
 // load reads the store, once.
@@ -119,15 +125,33 @@ func (h *history) put(ctx context.Context, versions ...registry.TableVersion) er
 	if len(versions) == 0 {
 		return nil
 	}
-	if err := h.store.Put(ctx, h.source, versions...); err != nil {
-		return err
-	}
+	err := h.store.Put(ctx, h.source, versions...)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if err != nil {
+		if now := time.Now(); ctx.Err() == nil {
+			if h.failing.IsZero() || now.Sub(h.failed) > storeForgets {
+				h.failing = now
+			}
+			h.failed = now
+		}
+		return err
+	}
+	h.failing = time.Time{}
 	for _, v := range versions {
-		h.add(v)
+		h.stored(v)
 	}
 	return nil
+}
+
+// failingFor is how long the store has taken nothing.
+func (h *history) failingFor() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.failing.IsZero() {
+		return 0
+	}
+	return h.failed.Sub(h.failing)
 }
 
 // at returns the shape of each table at a place: the newest version that is valid from there or before. guess holds tables whose only versions
@@ -136,13 +160,21 @@ func (h *history) at(flavor config.Flavor, at *place) (known, guess []*rowv1.Tab
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	sets := make(map[string]*gtid.Set) // a snapshot gives all its tables one position
-	for _, list := range h.versions {
-		best, later := pick(list, flavor, at, sets)
+	one := func(key [2]string) {
+		best, later := pick(h.list(key), flavor, at, sets)
 		switch {
 		case best != nil && best.Shape != nil:
 			known = append(known, best.Shape)
 		case best == nil && later != nil && later.Shape != nil:
 			guess = append(guess, later.Shape)
+		}
+	}
+	for key := range h.versions {
+		one(key)
+	}
+	for key := range h.deferred {
+		if _, ok := h.versions[key]; !ok {
+			one(key)
 		}
 	}
 	return known, guess
@@ -152,7 +184,7 @@ func (h *history) at(flavor config.Flavor, at *place) (known, guess []*rowv1.Tab
 func (h *history) table(flavor config.Flavor, at *place, database, table string) *rowv1.Table {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if best, _ := pick(h.versions[[2]string{database, table}], flavor, at, make(map[string]*gtid.Set)); best != nil {
+	if best, _ := pick(h.list([2]string{database, table}), flavor, at, make(map[string]*gtid.Set)); best != nil {
 		return best.Shape
 	}
 	return nil

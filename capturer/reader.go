@@ -150,6 +150,9 @@ func (r *reader) run(ctx context.Context) {
 
 // again classifies an error of the connection: whether another try can help.
 func (r *reader) again(err error) bool {
+	if errors.Is(err, errStoreAway) {
+		return false // it was tried long enough; the subscribers try again
+	}
 	switch errs.KindOf(err) {
 	case errs.Unavailable, errs.Busy:
 		return true

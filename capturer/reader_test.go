@@ -284,17 +284,7 @@ func TestDDLComesBetweenItsRows(t *testing.T) {
 	if diff := cmp.Diff([]string{"batch", "CREATE TABLE t (id INT PRIMARY KEY)", "batch"}, order); diff != "" {
 		t.Error(diff)
 	}
-	versions, err := sc.store.Load(t.Context(), "script:3306")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]bool{"t": true, "elsewhere": true}
-	for _, v := range versions {
-		delete(want, v.Table)
-	}
-	if len(want) > 0 {
-		t.Errorf("not in the schema store: %v", want)
-	}
+	sc.awaitStored(t, "t", "elsewhere")
 }
 
 func TestEndOfOwnershipEndsSubscriptions(t *testing.T) {

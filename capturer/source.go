@@ -64,6 +64,10 @@ func (s *dbSource) setAccess(server Server) {
 func (s *dbSource) run(ctx context.Context, over func() error) {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
+		s.history.writeBehind(gctx, s.logger)
+		return nil
+	})
+	g.Go(func() error {
 		for {
 			select {
 			case <-gctx.Done():

@@ -315,6 +315,11 @@ func (t *tables) state(r *reader, tm *binlog.TableMap) *tableState {
 
 // resolve finds the shape of a table and compiles its decoder. st.err is for what only a person can mend; the returned error for what may pass.
 func (t *tables) resolve(ctx context.Context, r *reader, tm *binlog.TableMap, st *tableState) error {
+	if v, ok := r.src.history.unstored(tm.Database, tm.Name); ok { // nobody wanted the table when its shape changed
+		if err := r.store(ctx, v); err != nil {
+			return err
+		}
+	}
 	shape := t.catalog.Table(tm.Database, tm.Name)
 	how := "schema history"
 	if shape == nil {
@@ -341,16 +346,17 @@ func (t *tables) resolve(ctx context.Context, r *reader, tm *binlog.TableMap, st
 			plan, err = r.src.access().Compile(tm, shape)
 		}
 	}
-	st.known = true
 	if err != nil {
-		st.err = fmt.Errorf("shape from %s: %w", how, err)
+		st.err, st.known = fmt.Errorf("shape from %s: %w", how, err), true
 		return nil
 	}
-	st.shape, st.plan, st.hidden, st.end = shape, plan, hasHidden(shape), periodEnd(shape)
 	if t.catalog.Table(tm.Database, tm.Name) != shape {
+		if err := r.store(ctx, registry.TableVersion{Database: tm.Database, Table: tm.Name, ValidFrom: r.at.position(), Shape: shape}); err != nil {
+			return err
+		}
 		t.catalog.SetTable(shape)
-		return r.store(ctx, registry.TableVersion{Database: tm.Database, Table: tm.Name, ValidFrom: r.at.position(), Shape: shape})
 	}
+	st.known, st.shape, st.plan, st.hidden, st.end = true, shape, plan, hasHidden(shape), periodEnd(shape)
 	return nil
 }
 
