@@ -17,6 +17,7 @@
 //
 // Memory, per lane: 4 MiB of credit in received batches, an arena of one encoded batch, and the producer's queue (Config.QueueBytes, 8 MiB).
 //
-// What is not delivered: with errors.tolerance=none nothing is skipped, the lane stops with table, key, position and size. With errors.tolerance=all a record
+// What is not delivered: with errors.tolerance=none nothing is skipped. A table whose rows the capturer cannot read stops alone; its rows follow, once and in order,
+// when the cause is mended and a user restarts the task (stopped.go). For a record that cannot be sent the lane stops with table, key, position and size. With errors.tolerance=all a record
 // that is too large or cannot be converted goes to errors.deadletterqueue.topic.name, or is logged and counted by name where there is none.
 package publisher

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -137,6 +138,45 @@ type fakeSource struct {
 	grown  chan struct{}
 	subs   int
 	gap    bool // the log is gone
+	// broken are tables whose rows cannot be read from a row on.
+	broken map[int]int
+}
+
+// wants reports whether a subscription selects a table.
+func wants(open *capturev1.Open, table int) bool {
+	name := "db." + fmt.Sprintf("t%d", table)
+	for _, x := range open.Tables.ExcludeTables {
+		if regexp.MustCompile("(?i)^(?:" + x + ")$").MatchString(name) {
+			return false
+		}
+	}
+	sh := open.Tables.Shard
+	return sh == nil || laneOf(&registry.Layout{Count: sh.Count, Pins: sh.Pins}, name) == sh.Index
+}
+
+// breaks returns the first of rows first to last that a subscription wants and that cannot be read; 0 if all can.
+func (s *fakeStream) breaks(first, last int) int {
+	s.f.mu.Lock()
+	defer s.f.mu.Unlock()
+	for i := first; i <= last; i++ {
+		table := i % s.f.tables
+		if at, ok := s.f.broken[table]; ok && i >= at && !s.stopped[table] && wants(s.open, table) {
+			return i
+		}
+	}
+	return 0
+}
+
+// breakFrom makes rows of a table unreadable from one on; 0 mends it.
+func (f *fakeSource) breakFrom(table, row int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.broken == nil {
+		f.broken = map[int]int{}
+	}
+	if f.broken[table] = row; row == 0 {
+		delete(f.broken, table)
+	}
 }
 
 func newFakeSource(rows int) *fakeSource {
@@ -169,6 +209,7 @@ type fakeStream struct {
 	acked   uint64
 	started bool
 	only    bool
+	stopped map[int]bool
 }
 
 // Subscribe implements Subscribe.
@@ -176,7 +217,7 @@ func (f *fakeSource) Subscribe(ctx context.Context, _ string, open *capturev1.Op
 	f.mu.Lock()
 	f.subs++
 	f.mu.Unlock()
-	s := &fakeStream{f: f, open: open}
+	s := &fakeStream{f: f, open: open, stopped: map[int]bool{}}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	return s, nil
 }
@@ -204,9 +245,14 @@ func (s *fakeStream) start() {
 		s.next = int(at.Offset.Pos) + 1
 	case *capturev1.Start_Snapshot: // of the rows that are there
 		n, _ := s.f.have()
+		for i := s.breaks(1, n); i > 0; i = s.breaks(1, n) {
+			s.stopped[i%s.f.tables] = true
+			s.queue = append(s.queue, &capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_TableError{TableError: &capturev1.TableError{Database: "db",
+				Table: fmt.Sprintf("t%d", i%s.f.tables), Reason: "its definition is not understood", Position: &rowv1.Position{File: "binlog.000001", Pos: uint64(n)}}}})
+		}
 		if s.open.Snapshot.Data {
 			for i := 1; i <= n; i += 10 {
-				if b := s.f.batch(i, min(i+9, n), s.open); b != nil {
+				if b := s.f.batch(i, min(i+9, n), func(table int) bool { return wants(s.open, table) && !s.stopped[table] }); b != nil {
 					s.seq++
 					b.Seq, b.Epoch, b.Snapshot, b.Checkpoint = s.seq, s.open.Epoch, true, fakeCheckpoint(0)
 					b.Checkpoint.Offset.Snapshot = "INITIAL"
@@ -249,7 +295,14 @@ func (s *fakeStream) Recv() (*capturev1.SubscribeResponse, error) {
 		n, grown := s.f.have()
 		if s.next <= n {
 			last := min(s.next+9, n)
-			b := s.f.batch(s.next, last, s.open)
+			if i := s.breaks(s.next, last); i == s.next {
+				s.stopped[i%s.f.tables] = true
+				return &capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_TableError{TableError: &capturev1.TableError{Database: "db",
+					Table: fmt.Sprintf("t%d", i%s.f.tables), Reason: "its rows have another shape", Position: &rowv1.Position{File: "binlog.000001", Pos: uint64(i)}}}}, nil
+			} else if i > 0 {
+				last = i - 1
+			}
+			b := s.f.batch(s.next, last, func(table int) bool { return wants(s.open, table) && !s.stopped[table] })
 			s.next = last + 1
 			if b == nil {
 				continue
@@ -266,12 +319,12 @@ func (s *fakeStream) Recv() (*capturev1.SubscribeResponse, error) {
 	}
 }
 
-// batch holds rows first to last of the tables that open's shard selects.
-func (f *fakeSource) batch(first, last int, open *capturev1.Open) *rowv1.Batch {
+// batch holds rows first to last of the tables that are wanted.
+func (f *fakeSource) batch(first, last int, wanted func(table int) bool) *rowv1.Batch {
 	b := &rowv1.Batch{File: "binlog.000001", Checkpoint: fakeCheckpoint(last)}
 	for i := first; i <= last; i++ {
 		table := i % f.tables
-		if sh := open.Tables.Shard; sh != nil && laneOf(&registry.Layout{Count: sh.Count, Pins: sh.Pins}, fmt.Sprintf("db.t%d", table)) != sh.Index {
+		if !wanted(table) {
 			continue
 		}
 		b.GroupSchema = append(b.GroupSchema, uint32(table+1))

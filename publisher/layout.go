@@ -89,7 +89,9 @@ func (t *task) checkpoint(ctx context.Context) (o offset.Offset, ok bool, err er
 	if mine {
 		return o, true, nil
 	}
-	return t.start.skip.oldest(), true, nil
+	o = t.start.skip.oldest()
+	o.Aside = t.leftOut(old)
+	return o, true, nil
 }
 
 // firstLayout finds the place of a lane whose connector never had another number of lanes here.
@@ -145,7 +147,9 @@ func (t *task) lostLayout(ctx context.Context, store *offset.Store, o offset.Off
 		return o, false, err
 	}
 	t.log.Warn("the spread of tables over lanes is not known any more; all start where the last of them stood", "lanes", len(old), "layout", o.Layout)
-	return s.oldest(), true, nil
+	o = s.oldest()
+	o.Aside = t.leftOut(old)
+	return o, true, nil
 }
 
 // frozenTimeout is how long a start waits, in all, for the frozen records of the other lanes. Those that run write them within a second of hearing of the

@@ -88,6 +88,9 @@ func (t *task) handle(m *capturev1.SubscribeResponse) error {
 		if t.start.skip != nil {
 			t.start.skip.table(m.Schema)
 		}
+		if t.start.aside != nil {
+			t.start.aside.table(m.Schema)
+		}
 		return t.encoder.AddTable(m.Schema)
 	case *capturev1.SubscribeResponse_Batch:
 		return t.batch(m.Batch)
@@ -124,9 +127,11 @@ const (
 
 func (t *task) batch(b *rowv1.Batch) error {
 	taken := lane.Taken{Seq: b.Seq, Rows: true, End: b.Checkpoint.GetTransactionEnd() || b.Snapshot}
-	if t.start.skip != nil {
-		if err := t.start.skip.filter(b); err != nil {
-			return err
+	for _, s := range []*skipper{t.start.skip, t.start.aside} {
+		if s != nil {
+			if err := s.filter(b); err != nil {
+				return err
+			}
 		}
 	}
 	t.encoded.Reset()
@@ -162,7 +167,7 @@ func (t *task) batch(b *rowv1.Batch) error {
 
 func (t *task) ddl(d *capturev1.Ddl) error {
 	t.encoded.Reset()
-	if t.start.skip == nil || !t.start.skip.told(d) {
+	if !t.skipped(d) {
 		if err := t.encoder.Ddl(d, &t.encoded); err != nil {
 			return err
 		}
@@ -207,6 +212,9 @@ func (t *task) moved(c *rowv1.Checkpoint, taken lane.Taken) error {
 	} else {
 		t.place.move(c, t.lane.Layout)
 		t.place.taken.Transaction = openTransaction(t.encoder)
+		if err := t.together(); err != nil {
+			return err
+		}
 	}
 	if taken.Seq == 0 && !taken.Urgent {
 		taken.End = c.TransactionEnd

@@ -14,16 +14,19 @@ import (
 	"github.com/rowmesh/rowmesh/services/row"
 )
 
-// skipper leaves out rows that lanes of the layout before have delivered. Pure.
+// skipper leaves out rows that are delivered already, by lanes of the layout before or by this one, before it went back for tables that had stopped. Pure.
 type skipper struct {
 	flavor config.Flavor
 	prev   *registry.Layout
 	marks  []mark
-	first  int // index of the oldest mark
+	// starts are the places to read from: those of the lanes, then those of their stopped tables.
+	starts []mark
+	first  int // index of the oldest start
+	own    map[string]ownMark
 	names  map[uint32]uint32
 	plans  map[uint32]*row.Layout
 	wides  map[uint32]int
-	lanes  map[string]uint32
+	lanes  map[string]uint32 // index of a table's mark
 }
 
 // mark is how far a lane of the layout before was.
@@ -34,29 +37,84 @@ type mark struct {
 	pos    uint64
 	event  uint64 // of the open transaction at pos: events wholly delivered
 	row    uint64 // and rows of the next
+	all    bool   // everything counts as delivered
 }
 
+// ownMark is the mark of a table that its lane's does not hold for.
+type ownMark struct{ index, lane uint32 }
+
+// newSkipper makes one from the checkpoints of all lanes of prev, with what they say of tables that stand elsewhere. Stopped tables are taken up again.
 func newSkipper(flavor config.Flavor, prev *registry.Layout, old []offset.Offset) (*skipper, error) {
-	s := &skipper{flavor: flavor, prev: prev, names: map[uint32]uint32{}, plans: map[uint32]*row.Layout{}, wides: map[uint32]int{}, lanes: map[string]uint32{}}
-	for j, o := range old {
-		m := mark{offset: o, file: o.Source.File, pos: o.Source.Pos, event: o.Source.Event, row: o.Source.Row}
-		if o.Source.Gtids != "" {
-			set, err := gtid.Parse(flavor, o.Source.Gtids)
-			if err != nil {
+	s := &skipper{flavor: flavor, prev: prev, own: map[string]ownMark{}, names: map[uint32]uint32{}, plans: map[uint32]*row.Layout{}, wides: map[uint32]int{},
+		lanes: map[string]uint32{}}
+	for j := range old {
+		m, err := newMark(flavor, &old[j])
+		if err != nil {
+			return nil, errs.E(errs.Corrupt, "stored offset of lane %d: %w", j, err)
+		}
+		s.start(m)
+		if others := old[j].Aside.Others; others != nil {
+			if m, err = newMark(flavor, others); err != nil {
 				return nil, errs.E(errs.Corrupt, "stored offset of lane %d: %w", j, err)
 			}
-			m.gtids = set
 		}
 		s.marks = append(s.marks, m)
-		if j > 0 && m.before(&s.marks[s.first]) {
-			s.first = j
+	}
+	for j := range old {
+		for _, t := range old[j].Aside.Tables {
+			m := mark{all: true} // only a snapshot gives its rows
+			if t.At != nil {
+				var err error
+				if m, err = newMark(flavor, t.At); err != nil {
+					return nil, errs.E(errs.Corrupt, "stored offset of table %s: %w", t.Name, err)
+				}
+				if t.Stopped {
+					s.start(m)
+				} else if m.before(&s.starts[j]) {
+					m = s.starts[j]
+				}
+			}
+			s.own[t.Name] = ownMark{uint32(len(s.marks)), uint32(j)}
+			s.marks = append(s.marks, m)
 		}
 	}
 	return s, nil
 }
 
-// oldest is the checkpoint to start from.
-func (s *skipper) oldest() offset.Offset { return s.marks[s.first].offset }
+func newMark(flavor config.Flavor, o *offset.Offset) (mark, error) {
+	m := mark{offset: *o, file: o.Source.GetFile(), pos: o.Source.GetPos(), event: o.Source.GetEvent(), row: o.Source.GetRow()}
+	if o.Source.GetGtids() != "" {
+		set, err := gtid.Parse(flavor, o.Source.Gtids)
+		if err != nil {
+			return m, err
+		}
+		m.gtids = set
+	}
+	return m, nil
+}
+
+// start adds a place to read from.
+func (s *skipper) start(m mark) {
+	s.starts = append(s.starts, m)
+	if last := len(s.starts) - 1; last > 0 && m.before(&s.starts[s.first]) {
+		s.first = last
+	}
+}
+
+// oldest is the checkpoint to start from, which says nothing of tables that stand elsewhere.
+func (s *skipper) oldest() offset.Offset {
+	o := s.starts[s.first].offset
+	o.Aside = offset.Aside{}
+	return o
+}
+
+// reached reports that m covers all that n does.
+func (m *mark) reached(n *mark) bool {
+	if m.gtids != nil && n.gtids != nil && !m.gtids.Equal(n.gtids) {
+		return m.gtids.Contains(n.gtids)
+	}
+	return !m.before(n)
+}
 
 // before reports that m is an earlier place than n of the same source.
 func (m *mark) before(n *mark) bool {
@@ -84,6 +142,9 @@ func fileBefore(a, b string) bool {
 func (m *mark) delivered(b *rowv1.Batch, g int) (n uint32, all bool) {
 	t := int(at(b.GroupTxn, g))
 	rows := b.GroupRows[g]
+	if m.all {
+		return rows, true
+	}
 	same := b.File == m.file && at(b.TxnPos, t) == m.pos
 	if sid := at(b.TxnSid, t); m.gtids != nil && sid > 0 && int(sid) <= len(b.Sids) {
 		if m.gtids.ContainsGTID(b.Sids[sid-1], at(b.TxnGno, t)) {
@@ -112,14 +173,39 @@ func (m *mark) delivered(b *rowv1.Batch, g int) (n uint32, all bool) {
 // told reports that lane 0 of the layout before, which told of statements as lane 0 does now, had told of this one.
 func (s *skipper) told(d *capturev1.Ddl) bool {
 	m := &s.marks[0]
+	for i, name := range ddlTables(d) {
+		own, ok := s.own[name]
+		if !ok || own.lane != 0 { // one table that went on is enough
+			m = &s.marks[0]
+			break
+		}
+		if o := &s.marks[own.index]; i == 0 || m.all || !o.all && o.before(m) {
+			m = o
+		}
+	}
 	if d.Snapshot {
 		return false
+	}
+	if m.all {
+		return true
 	}
 	if m.gtids != nil && d.Gtid != "" {
 		set, err := gtid.Parse(s.flavor, d.Gtid)
 		return err == nil && m.gtids.Contains(set)
 	}
 	return d.File == m.file && d.Pos < m.pos || d.File != m.file && fileBefore(d.File, m.file)
+}
+
+// ddlTables names the tables that a statement changes.
+func ddlTables(d *capturev1.Ddl) []string {
+	names := make([]string, 0, len(d.Tables)+len(d.Changes)+len(d.Truncated))
+	for _, t := range d.Tables {
+		names = append(names, d.Database+"."+t)
+	}
+	for _, c := range d.Changes {
+		names = append(names, c.Database+"."+c.Table)
+	}
+	return append(names, d.Truncated...)
 }
 
 func at[T any](s []T, i int) T {
@@ -136,6 +222,9 @@ func (s *skipper) table(t *rowv1.Table) {
 	lane, ok := s.lanes[name]
 	if !ok {
 		lane = laneOf(s.prev, name)
+		if own, ok := s.own[name]; ok {
+			lane = own.index
+		}
 		s.lanes[name] = lane
 	}
 	s.names[t.SchemaId], s.plans[t.SchemaId], s.wides[t.SchemaId] = lane, row.NewLayout(t.Columns), len(t.Columns)

@@ -162,6 +162,79 @@ func TestSkipRandom(t *testing.T) {
 	}
 }
 
+// One lane goes back for tables that stopped at any places, and stands anywhere on its way: its tables must get exactly what they lack.
+func TestSkipStoppedRandom(t *testing.T) {
+	for seed := range uint64(1000) {
+		rnd := rand.New(rand.NewPCG(seed, 8))
+		l := &skipLog{gtids: seed%2 == 0}
+		for range 10 {
+			var events []int
+			for range 1 + rnd.IntN(4) {
+				events = append(events, 1+rnd.IntN(4))
+			}
+			l.txns = append(l.txns, events)
+		}
+		type point struct{ txn, event, row int }
+		before := func(a, b point) bool {
+			return a.txn < b.txn || a.txn == b.txn && (a.event < b.event || a.event == b.event && a.row < b.row)
+		}
+		anywhere := func() (point, *offset.Offset) {
+			p := point{txn: rnd.IntN(10)}
+			if rnd.IntN(2) == 0 {
+				p.event = rnd.IntN(len(l.txns[p.txn]))
+				p.row = rnd.IntN(l.txns[p.txn][p.event] + 1)
+			}
+			o := l.offset(p.txn, p.event, p.row)
+			return p, &o
+		}
+		at, o := anywhere()
+		others, from := anywhere()
+		one, oneFrom := anywhere()
+		o.Aside.Others = from
+		o.Aside = o.Aside.With(offset.Table{Name: "db.t1", At: oneFrom})
+		o.Aside = o.Aside.With(offset.Table{Name: "db.t2", Stopped: true}) // has no place
+		if before(others, at) {
+			others = at
+		}
+		if before(one, at) {
+			one = at
+		}
+		s, err := newSkipper(config.MySQL, &registry.Layout{Count: 1}, []offset.Offset{*o})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			s.table(fakeTable(i))
+		}
+		var want, got []int64
+		for txn, events := range l.txns {
+			b := l.batch(txn)
+			for e, rows := range events {
+				for r := range rows {
+					p := point{txn, e, r}
+					if before(p, at) { // is not read again
+						continue
+					}
+					if e%3 == 0 && !before(p, others) || e%3 == 1 && !before(p, one) {
+						want = append(want, id(txn, e, r))
+					}
+				}
+			}
+			if err := s.filter(b); err != nil {
+				t.Fatal(err)
+			}
+			for _, i := range ids(t, b) {
+				if p := (point{int(i / 10000), int(i / 100 % 100), int(i % 100)}); !before(p, at) {
+					got = append(got, i)
+				}
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("seed %d, at %v, others %v, one %v: %s", seed, at, others, one, diff)
+		}
+	}
+}
+
 // Statements between the oldest place and that of the old lane 0 were told; the new one reads them again and must not tell them again.
 func TestSkipStatements(t *testing.T) {
 	for _, gtids := range []bool{false, true} {

@@ -30,7 +30,7 @@ func (p *place) move(c *rowv1.Checkpoint, layout uint64) {
 	if c == nil {
 		return
 	}
-	p.taken = offset.Offset{Source: proto.CloneOf(c.Offset), Token: append(make([]byte, 0, len(c.Token)), c.Token...), Layout: layout}
+	p.taken = offset.Offset{Source: proto.CloneOf(c.Offset), Token: append(make([]byte, 0, len(c.Token)), c.Token...), Layout: layout, Aside: p.taken.Aside}
 	if p.taken.Source == nil {
 		p.taken.Source = &rowv1.SourceOffset{}
 	}
@@ -54,6 +54,8 @@ type start struct {
 	own bool
 	// skip knows what lanes of the layout before had delivered; nil if nothing.
 	skip *skipper
+	// aside knows what tables have that stand elsewhere than the checkpoint; nil if none does. See stopped.go.
+	aside *skipper
 	// frozen are records of the layout before that this lane's first transaction keeps for the others; see layout.go.
 	frozen []frozen
 	// opened: the capturer has the source and serves the subscription. Until then nothing runs, whatever the stream looks like.
@@ -143,6 +145,11 @@ func (t *task) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if ok {
+		if o, err = t.takeUp(o); err != nil {
+			return err
+		}
+	}
 	always := t.snapshotted != t.lane.Generation
 	if t.start.plan, err = planStart(t.cfg, o, ok, t.again, always); err != nil {
 		return err
@@ -153,7 +160,13 @@ func (t *task) read(ctx context.Context) error {
 		if !o.Foreign() { // a foreign record stays as it is until the first message brings a token
 			t.place.taken.Layout = t.lane.Layout
 		}
+		if !o.Aside.Empty() {
+			if t.start.aside, err = t.asideSkipper(o); err != nil {
+				return err
+			}
+		}
 	}
+	t.warnStopped()
 	t.status.snapshotDone(t.start.snapshot == nil)
 	return nil
 }
@@ -202,6 +215,7 @@ func (t *task) openMessage(cfg *config.Connector) *capturev1.Open {
 		SkipOperations: []byte(cfg.SkippedOperations),
 		Snapshot:       t.start.snapshot,
 	}
+	excludeStopped(o.Tables, &t.place.taken.Aside)
 	if t.lane.Count > 1 {
 		o.Tables.Shard = &capturev1.Shard{Index: t.id.Task, Count: t.lane.Count, Pins: t.lane.Pins}
 	}

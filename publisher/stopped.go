@@ -2,13 +2,40 @@ package publisher
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
+	"strings"
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/offset"
+	"github.com/rowmesh/rowmesh/services/registry"
 )
 
-// tableStopped treats rows that the capturer could not read as records that cannot be sent: errors.tolerance decides. The lane stops by default. Going on would move
-// the checkpoint past rows that are nowhere, and the next start, which may know the table again, would send those behind them as if none were missing.
+// A table whose rows the capturer cannot read stops alone, and nothing of it is lost.
+//
+// The lane's checkpoint goes on with the other tables, and says beside its own place what the stopped table has up to (offset.Aside). The table stays stopped, and
+// is left out of subscriptions, whoever runs the lane, until a user restarts the task: then the lane starts where the oldest stopped table stood, and skips per
+// table what is delivered, until it is where it was. The checkpoints on this way keep what the others have up to, so that a crash repeats nothing.
+//
+//	place ───────────> P stops T      aside: T at P
+//	place ───────────────────> Q      aside: T at P
+//	restart: place = P                aside: T from P, others at Q
+//	place ───────────────────> Q      aside: nothing
+//
+// A change of the number of lanes takes stopped tables up again as well, since their lanes read from old places then anyway. A table that stops in a snapshot
+// has no place in the log from which its rows could follow: it stays stopped until the next snapshot. What transactions are told to hold
+// (provide.transaction.metadata) counts only the rows that flow, and is told again where transactions are read again.
+
+// maxAside bounds what checkpoints say of tables, in bytes: each commit writes it, and all records together must stay far below the 1 MB that a broker takes.
+// It is a hundred tables or so. With more the lane stops.
+const maxAside = 64 << 10
+
+// maxStopText bounds the reason that is kept of each.
+const maxStopText = 400
+
+// tableStopped treats rows that the capturer could not read: errors.tolerance decides. By default the table stops.
 //
 // A change that was logged as a statement is only told, as Debezium does: no start finds its rows, whatever is mended meanwhile.
 func (t *task) tableStopped(e *capturev1.TableError) error {
@@ -17,10 +44,167 @@ func (t *task) tableStopped(e *capturev1.TableError) error {
 		return nil
 	}
 	t.p.metrics.errors.WithLabelValues(t.id.Connector, "TableStopped").Inc()
-	what := fmt.Sprintf("table %s.%s stopped at %s:%d: %s", e.Database, e.Table, e.Position.GetFile(), e.Position.GetPos(), e.Reason)
-	if t.cfg.ErrorsTolerance != "all" {
-		return errs.E(errs.Corrupt, "%s; errors.tolerance=all goes on without", what)
+	name := e.Database + "." + e.Table
+	what := fmt.Sprintf("table %s stopped at %s:%d: %s", name, e.Position.GetFile(), e.Position.GetPos(), e.Reason)
+	if t.cfg.ErrorsTolerance == "all" {
+		t.status.warn("table "+name, "errors.tolerance=all: "+what)
+		return nil
 	}
-	t.status.warn("table "+e.Database+"."+e.Table, "errors.tolerance=all: "+what)
+	what = strings.ToValidUTF8(what[:min(len(what), maxStopText)], "")
+	taken := &t.place.taken
+	before := taken.Aside.Find(name)
+	if before != nil && before.Stopped {
+		return nil // its place is the earlier one
+	}
+	stop := offset.Table{Name: name, Stopped: true}
+	switch {
+	case t.start.snapshot != nil && (taken.Source == nil || taken.InSnapshot()):
+		stop.Text = fmt.Sprintf("%s; it is left out until the next snapshot: mend that, then PUT /connectors/%[2]s/stop, DELETE /connectors/%[2]s/offsets and "+
+			"PUT /connectors/%[2]s/resume", what, t.id.Connector)
+	case taken.Source == nil:
+		return errs.E(errs.Corrupt, "%s; the lane has no place yet to which the table could return; errors.tolerance=all goes on without it", what)
+	default:
+		at, err := t.deliveredOf(before)
+		if err != nil {
+			return err
+		}
+		stop.At = at
+		stop.Text = fmt.Sprintf("%s; mend that, then restart the task: POST /connectors/%s/tasks/%d/restart sends what is missing", what, t.id.Connector, t.id.Task)
+	}
+	next := *taken
+	next.Aside = taken.Aside.With(stop)
+	next.Aside.Restart = t.lane.Restart
+	if size := len((&offset.Offset{Source: &rowv1.SourceOffset{}, Aside: next.Aside}).Append(nil)); size > maxAside {
+		return errs.E(errs.Corrupt, "%s; so many tables are stopped already that the checkpoint has no room (%d bytes, at most %d); errors.tolerance=all goes on without them",
+			what, size, maxAside)
+	}
+	*taken = next
+	t.warnStopped()
+	t.log.Warn("table stopped", "table", name, "reason", what)
+	if stop.At == nil {
+		var err error
+		t.start.aside, err = t.asideSkipper(next)
+		return err
+	}
 	return nil
+}
+
+// deliveredOf returns what a table that stops has up to: the lane's place, or what it had before its rows, or those of all tables, were read again.
+func (t *task) deliveredOf(before *offset.Table) (*offset.Offset, error) {
+	at := t.place.taken
+	at.Aside = offset.Aside{}
+	earlier := t.place.taken.Aside.Others
+	if before != nil {
+		earlier = before.At
+	}
+	if earlier == nil {
+		return &at, nil
+	}
+	m, err := newMark(t.cfg.Flavor, &at)
+	if err != nil {
+		return nil, err
+	}
+	n, err := newMark(t.cfg.Flavor, earlier)
+	if err != nil {
+		return nil, err
+	}
+	if m.reached(&n) {
+		return &at, nil
+	}
+	return earlier, nil
+}
+
+// warnStopped says which tables are stopped.
+func (t *task) warnStopped() {
+	var texts []string
+	for _, s := range t.place.taken.Aside.Tables {
+		if s.Stopped {
+			texts = append(texts, s.Text)
+		}
+	}
+	t.status.warn("stopped tables", texts...)
+}
+
+// asideSkipper skips what tables that stand elsewhere have already.
+func (t *task) asideSkipper(o offset.Offset) (*skipper, error) {
+	return newSkipper(t.cfg.Flavor, &registry.Layout{Count: 1}, []offset.Offset{o})
+}
+
+// takeUp returns the checkpoint to start from: o, or, where a user has asked for a restart since its tables stopped, the oldest place of them.
+func (t *task) takeUp(o offset.Offset) (offset.Offset, error) {
+	a := o.Aside
+	mended := func(s offset.Table) bool { return s.Stopped && s.At != nil }
+	if a.Restart == t.lane.Restart || !slices.ContainsFunc(a.Tables, mended) {
+		return o, nil
+	}
+	s, err := t.asideSkipper(o)
+	if err != nil {
+		return o, err
+	}
+	next := s.oldest()
+	next.Layout = o.Layout
+	next.Aside = offset.Aside{Tables: slices.Clone(a.Tables), Others: a.Others, Restart: t.lane.Restart}
+	for i := range next.Aside.Tables {
+		if s := &next.Aside.Tables[i]; mended(*s) {
+			s.Stopped, s.Text = false, ""
+		}
+	}
+	if next.Aside.Others == nil {
+		o.Aside = offset.Aside{}
+		next.Aside.Others = &o
+	}
+	return next, nil
+}
+
+// together forgets the places of single tables once the lane's own place has reached them.
+func (t *task) together() error {
+	taken := &t.place.taken
+	if taken.Aside.Others == nil || t.start.aside == nil {
+		return nil
+	}
+	m, err := newMark(t.cfg.Flavor, taken)
+	if err != nil {
+		return err
+	}
+	if m.reached(&t.start.aside.marks[0]) {
+		stopped := slices.DeleteFunc(slices.Clone(taken.Aside.Tables), func(s offset.Table) bool { return !s.Stopped })
+		taken.Aside = offset.Aside{Tables: stopped, Restart: taken.Aside.Restart}
+	}
+	return nil
+}
+
+// leftOut are the tables that only a snapshot brings back, of those that the lanes of the layout before had stopped and that are this lane's now.
+func (t *task) leftOut(old []offset.Offset) offset.Aside {
+	a := offset.Aside{Restart: t.lane.Restart}
+	now := &registry.Layout{Count: t.lane.Count, Pins: t.lane.Pins}
+	for _, o := range old {
+		for _, s := range o.Aside.Tables {
+			if s.At == nil && laneOf(now, s.Name) == t.id.Task {
+				a = a.With(s)
+			}
+		}
+	}
+	return a
+}
+
+// excludeStopped leaves stopped tables out of a subscription; their names are meant exactly, also in case.
+func excludeStopped(f *capturev1.TableFilter, a *offset.Aside) {
+	f.ExcludeTables = slices.Clone(f.ExcludeTables)
+	for _, s := range a.Tables {
+		if s.Stopped {
+			f.ExcludeTables = append(f.ExcludeTables, "(?-i:"+regexp.QuoteMeta(s.Name)+")")
+		}
+	}
+}
+
+// skipped reports that a statement is not to be told now: it was told, or it changes stopped tables alone, whose turn comes.
+func (t *task) skipped(d *capturev1.Ddl) bool {
+	if t.start.skip != nil && t.start.skip.told(d) || t.start.aside != nil && t.start.aside.told(d) {
+		return true
+	}
+	names, a := ddlTables(d), &t.place.taken.Aside
+	return len(names) > 0 && !d.Snapshot && !slices.ContainsFunc(names, func(name string) bool {
+		s := a.Find(name)
+		return s == nil || !s.Stopped
+	})
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/rowmesh/rowmesh/services/registry"
 )
 
-// Rows that cannot be read stop the lane, unless errors.tolerance says that it goes on without them. A statement in place of rows is told.
+// A lane without a place, to which the table could return, stops with the table, unless errors.tolerance says that it goes on without. A statement in place of rows is
+// told.
 func TestTableStopped(t *testing.T) {
 	for _, c := range []struct {
 		tolerance, table string

@@ -5,6 +5,9 @@
 //	       ["<connector>",{"server":"<topic.prefix>","lane":"<n>"}]     lane n > 0
 //	value  {"ts_sec":…,"file":…,"pos":…,"gtids":…,"row":…,"server_id":…,"event":…,"rowmesh":"1.<layout>.<base64url of the resume token>"}
 //
+// Where tables stand elsewhere, since they stopped or their rows are read again, "rowmesh" is "2.<layout>.<token>.<base64url of an Aside as JSON>": a version
+// that does not know of them refuses the record instead of passing over what they lack.
+//
 // Members that are zero are left out, as Debezium does; it ignores "rowmesh" and drops it when it writes. A record without "rowmesh" is therefore somebody
 // else's, and its position counts.
 //

@@ -68,6 +68,8 @@ type Offset struct {
 	Layout uint64
 	// Transaction counts the events of the transaction in whose middle the place is, where provide.transaction.metadata asks for it.
 	Transaction *Transaction
+	// Aside are the tables that stand elsewhere.
+	Aside Aside
 }
 
 // Transaction is what Debezium keeps of an open transaction.
@@ -87,7 +89,12 @@ const (
 func (o *Offset) Foreign() bool { return o.Token == nil }
 
 // Equal reports that the records of both say the same.
-func (o *Offset) Equal(p *Offset) bool { return bytes.Equal(o.Append(nil), p.Append(nil)) }
+func (o *Offset) Equal(p *Offset) bool {
+	if o == nil || p == nil {
+		return o == p
+	}
+	return bytes.Equal(o.Append(nil), p.Append(nil))
+}
 
 // InSnapshot reports that a snapshot was under way.
 func (o *Offset) InSnapshot() bool { return o.Source.GetSnapshot() != "" }
@@ -139,9 +146,13 @@ func (o *Offset) Append(b []byte) []byte {
 			b = strconv.AppendUint(b, t.Events[table], 10)
 		}
 	}
-	if o.Token != nil {
+	switch token := base64.RawURLEncoding.EncodeToString(o.Token); {
+	case !o.Aside.Empty():
 		member("rowmesh")
-		b = fmt.Appendf(b, `"1.%d.%s"`, o.Layout, base64.RawURLEncoding.EncodeToString(o.Token))
+		b = fmt.Appendf(b, `"2.%d.%s.%s"`, o.Layout, token, o.Aside.encode())
+	case o.Token != nil:
+		member("rowmesh")
+		b = fmt.Appendf(b, `"1.%d.%s"`, o.Layout, token)
 	}
 	return append(b, '}')
 }
@@ -202,16 +213,23 @@ func Decode(value []byte) (Offset, error) {
 	if v.Rowmesh == "" {
 		return o, nil
 	}
-	parts := strings.SplitN(v.Rowmesh, ".", 3)
-	if len(parts) != 3 || parts[0] != "1" {
+	parts := strings.Split(v.Rowmesh, ".")
+	if !(len(parts) == 3 && parts[0] == "1" || len(parts) == 4 && parts[0] == "2") {
 		return bad(fmt.Errorf("its rowmesh member has a format that this version does not know"))
 	}
 	var err error
 	if o.Layout, err = strconv.ParseUint(parts[1], 10, 64); err != nil {
 		return bad(err)
 	}
-	if o.Token, err = base64.RawURLEncoding.DecodeString(parts[2]); err != nil {
-		return bad(err)
+	if len(parts) == 3 || parts[2] != "" {
+		if o.Token, err = base64.RawURLEncoding.DecodeString(parts[2]); err != nil {
+			return bad(err)
+		}
+	}
+	if len(parts) == 4 {
+		if o.Aside, err = decodeAside(parts[3]); err != nil {
+			return bad(err)
+		}
 	}
 	return o, nil
 }
