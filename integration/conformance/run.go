@@ -399,7 +399,6 @@ func (r *runner) watch(ctx context.Context) {
 	}
 }
 
-// read reads topics to their ends, committed records only, and leaves the marker's out.
 // markersWithin is how long the markers of a commit may take to reach all its partitions. A lane that failed leaves a transaction open: nothing comes then.
 const markersWithin = 3 * time.Second
 
@@ -429,6 +428,7 @@ func (r *runner) ends(ctx context.Context, names []string) kadm.ListedOffsets {
 	}
 }
 
+// read reads topics to their ends, committed records only, and leaves the marker's out.
 func (r *runner) read(ctx context.Context, names []string) []*kgo.Record {
 	if len(names) == 0 {
 		return nil
