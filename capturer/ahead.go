@@ -1,9 +1,11 @@
 package capturer
 
 import (
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/gtid"
 )
 
@@ -27,25 +29,25 @@ type ahead struct {
 
 // missing is what a server lacks to be where a place is.
 type missing struct {
-	gtids *gtid.Set
+	left  uint64    // transactions, the fewest so far
 	since time.Time // it has become no less
 	asked time.Time
 }
 
-// mayCome notes that the server lacks GTIDs of a place, and says whether they may still come: it lacks them for less than patience, or fewer than before. It takes over lacks.
-func (a *ahead) mayCome(place string, lacks *gtid.Set, now time.Time, patience time.Duration) bool {
+// mayCome notes how many transactions the server lacks to be where a place is, and says whether they may still come: no longer than patience ago they became fewer.
+func (a *ahead) mayCome(place string, left uint64, now time.Time, patience time.Duration) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	m := a.places[place]
 	if m == nil {
 		a.makeRoom(now)
-		m = &missing{gtids: lacks, since: now}
+		m = &missing{left: left, since: now}
 		a.places[place] = m
 	}
 	m.asked = now
-	// Only less counts as progress: two servers behind one address, each without what the other has, do not make any.
-	if m.gtids.Contains(lacks) && !lacks.Contains(m.gtids) {
-		m.gtids, m.since = lacks, now
+	// Only fewer than ever count as progress: two servers that answer by turns at one address, each with its own part, do not make any.
+	if left < m.left {
+		m.left, m.since = left, now
 	}
 	return now.Sub(m.since) < patience
 }
@@ -73,4 +75,25 @@ func (a *ahead) makeRoom(now time.Time) {
 	if len(a.places) >= aheadMost {
 		delete(a.places, oldest)
 	}
+}
+
+// left counts the transactions of lacks that executed does not have. Sets of MariaDB say of each domain how far it is; what is between counts.
+func left(lacks, executed *gtid.Set) uint64 {
+	domain := func(sid string) string {
+		d, _, _ := strings.Cut(sid, "-")
+		return d
+	}
+	reached := make(map[string]uint64)
+	if lacks.Flavor() == config.MariaDB {
+		executed.Range(func(sid string, _, last uint64) bool {
+			reached[domain(sid)] = last
+			return true
+		})
+	}
+	var n uint64
+	lacks.Range(func(sid string, first, last uint64) bool {
+		n += last + 1 - max(first, reached[domain(sid)]+1)
+		return true
+	})
+	return n
 }

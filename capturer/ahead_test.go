@@ -13,36 +13,62 @@ import (
 
 // A place that is ahead of the server is a gap once nothing has changed for as long as is waited.
 func TestAheadWaits(t *testing.T) {
-	const u, v, wait = scriptUUID, "4e11fa47-71ca-11e1-9e33-c80aa9429562", 30 * time.Second
+	const wait = 30 * time.Second
 	start := time.Unix(1_700_000_000, 0)
 	var a ahead
 	for _, c := range []struct {
-		after        time.Duration
-		place, lacks string
-		may          bool
+		after time.Duration
+		place string
+		left  uint64 // 0: the server is there
+		may   bool
 	}{
-		{0, "a", u + ":5-9", true},
-		{29 * time.Second, "a", u + ":5-9", true},
-		{29 * time.Second, "b", u + ":5", true},    // its own clock
-		{29 * time.Second, "a", u + ":8-9", true},  // some were applied
-		{58 * time.Second, "a", u + ":8-9", true},  // 29 s since then
-		{58 * time.Second, "a", v + ":1", true},    // another server: no progress
-		{59 * time.Second, "a", u + ":8-9", false}, // 30 s without any
-		{60 * time.Second, "b", u + ":5", false},   // its clock went on
-		{60 * time.Second, "a", "", true},          // all there
-		{61 * time.Second, "a", u + ":9", true},    // a new wait
-		{91 * time.Second, "a", u + ":9", false},   // in vain
+		{0, "a", 5, true},
+		{29 * time.Second, "a", 5, true},
+		{29 * time.Second, "b", 1, true},  // its own clock
+		{29 * time.Second, "a", 2, true},  // some were applied
+		{58 * time.Second, "a", 2, true},  // 29 s since then
+		{58 * time.Second, "a", 9, true},  // another server: no progress
+		{59 * time.Second, "a", 2, false}, // 30 s without any
+		{60 * time.Second, "b", 1, false}, // its clock went on
+		{60 * time.Second, "a", 0, true},
+		{61 * time.Second, "a", 1, true},  // a new wait
+		{91 * time.Second, "a", 1, false}, // in vain
 	} {
-		if c.lacks == "" {
+		if c.left == 0 {
 			a.came(c.place)
 			continue
 		}
-		lacks, err := gtid.Parse(config.MySQL, c.lacks)
+		if got := a.mayCome(c.place, c.left, start.Add(c.after), wait); got != c.may {
+			t.Errorf("after %s, %d before %s may come: %t, want %t", c.after, c.left, c.place, got, c.may)
+		}
+	}
+}
+
+// What a server lacks becomes less as it applies what it has received, on both kinds of server.
+func TestLeft(t *testing.T) {
+	const u = scriptUUID
+	for _, c := range []struct {
+		flavor          config.Flavor
+		place, executed string
+		want            uint64
+	}{
+		{config.MySQL, u + ":1-9", u + ":1-4", 5},
+		{config.MySQL, u + ":1-9", u + ":1-4:8", 4},
+		{config.MySQL, u + ":1-9", "", 9},
+		{config.MariaDB, "0-1-9,3-1-7", "0-2-4,3-1-8", 5},
+		{config.MariaDB, "0-1-9,3-1-7", "0-2-9", 7},
+	} {
+		place, err := gtid.Parse(c.flavor, c.place)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := a.mayCome(c.place, lacks, start.Add(c.after), wait); got != c.may {
-			t.Errorf("after %s, %s without %s may come: %t, want %t", c.after, c.place, c.lacks, got, c.may)
+		executed, err := gtid.Parse(c.flavor, c.executed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		place.Subtract(executed)
+		if got := left(place, executed); got != c.want {
+			t.Errorf("%s without %s: %d left, want %d", c.place, c.executed, got, c.want)
 		}
 	}
 }
@@ -50,18 +76,14 @@ func TestAheadWaits(t *testing.T) {
 // Places are forgotten when nobody asks for them, and there are never more than a server could have subscribers waiting.
 func TestAheadIsBounded(t *testing.T) {
 	start := time.Unix(1_700_000_000, 0)
-	lacks, err := gtid.Parse(config.MySQL, scriptUUID+":5")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var a ahead
 	for i := range 2 * aheadMost {
-		a.mayCome(strings.Repeat("x", i), lacks, start.Add(time.Duration(i)*time.Millisecond), time.Minute)
+		a.mayCome(strings.Repeat("x", i), 1, start.Add(time.Duration(i)*time.Millisecond), time.Minute)
 	}
 	if n := len(a.places); n != aheadMost || a.places[strings.Repeat("x", 2*aheadMost-1)] == nil {
 		t.Errorf("%d places, want the newest %d", n, aheadMost)
 	}
-	a.mayCome("later", lacks, start.Add(2*aheadKept), time.Minute)
+	a.mayCome("later", 1, start.Add(2*aheadKept), time.Minute)
 	if n := len(a.places); n != 1 {
 		t.Errorf("%d places after nobody asked for them, want the one asked for", n)
 	}

@@ -324,7 +324,7 @@ func (s *dbSource) checkGTIDs(ctx context.Context, session Session, at *place, t
 		}
 		extra := at.gtids.Clone()
 		extra.Subtract(executed)
-		if s.ahead.mayCome(at.gtids.String(), extra, time.Now(), s.patience) {
+		if s.ahead.mayCome(at.gtids.String(), left(extra, executed), time.Now(), s.patience) {
 			return errs.E(errs.Unavailable, "source %s: the position has transactions that the server has not executed yet (%s): it waits for a replica to acknowledge them, or it was promoted and "+
 				"still applies them; trying again for %s", s.id, extra, s.patience)
 		}
