@@ -46,7 +46,7 @@ func Connect(ctx context.Context, cache *servers.Cache, dir, kafka, heap string)
 		"offset.storage.topic=rival-offsets", "config.storage.topic=rival-configs", "status.storage.topic=rival-status",
 		"offset.storage.replication.factor=1", "offset.storage.partitions=1", "config.storage.replication.factor=1",
 		"status.storage.replication.factor=1", "status.storage.partitions=1", "offset.flush.interval.ms=5000",
-		"plugin.path=" + plugin, "plugin.discovery=hybrid_warn", "scheduled.rebalance.max.delay.ms=0", "connector.client.config.override.policy=All",
+		"plugin.path=" + filepath.Dir(plugin), "plugin.discovery=hybrid_warn", "scheduled.rebalance.max.delay.ms=0", "connector.client.config.override.policy=All",
 	}, "\n")
 	if err := os.WriteFile(properties, []byte(text+"\n"), 0o644); err != nil {
 		return nil, err
