@@ -50,7 +50,7 @@ func (t *task) commit() error {
 	if err := t.end(ctx); err != nil {
 		return err
 	}
-	t.start.frozen, t.start.settle = nil, false
+	t.start.frozen, t.start.settle, t.gone = nil, false, nil
 	t.out.sticky++
 	t.status.snapshotDone(!t.place.taken.InSnapshot())
 	c := t.progress.committed(&t.place)

@@ -138,6 +138,7 @@ type fakeSource struct {
 	grown  chan struct{}
 	subs   int
 	gap    bool // the log is gone
+	oldest int  // tokens before it are not in the log
 	// broken are tables whose rows cannot be read from a row on.
 	broken map[int]int
 }
@@ -238,7 +239,7 @@ func (s *fakeStream) start() {
 			panic(err)
 		}
 		s.next = n + 1
-		if s.f.gap {
+		if s.f.gap || n < s.f.oldest {
 			s.queue = append(s.queue, &capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Gap{Gap: &capturev1.Gap{Reason: "the log is purged"}}})
 		}
 	case *capturev1.Start_Offset:

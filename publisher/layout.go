@@ -82,16 +82,27 @@ func (t *task) checkpoint(ctx context.Context) (o offset.Offset, ok bool, err er
 	if !complete { // the old layout never had all its places: its snapshot is made again
 		return o, mine, nil
 	}
+	t.without(old)
 	t.start.skip, err = newSkipper(t.cfg.Flavor, prev, old)
 	if err != nil {
 		return o, false, err
 	}
-	if mine {
-		return o, true, nil
+	first := t.start.skip.oldest()
+	if mine { // it need not go back to the first, unless it was on its way from a table that is given up since
+		ahead, err := t.later(&o, &first)
+		if err != nil || len(t.gone) == 0 || ahead == &o {
+			return o, err == nil, err
+		}
 	}
-	o = t.start.skip.oldest()
-	o.Aside = t.leftOut(old)
-	return o, true, nil
+	first.Aside = t.leftOut(old)
+	if mine {
+		left := first.Aside.Tables
+		first.Aside = o.Aside
+		for _, table := range left {
+			first.Aside = first.Aside.With(table)
+		}
+	}
+	return first, true, nil
 }
 
 // firstLayout finds the place of a lane whose connector never had another number of lanes here.

@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"time"
@@ -249,6 +250,9 @@ func (t *task) gap(g *capturev1.Gap) error {
 	if t.cfg.Snapshot.Mode == "when_needed" && t.start.snapshot == nil {
 		t.again = true
 		return errs.E(errs.Unavailable, "%s; snapshot.mode=when_needed: a new snapshot is made", g.Reason)
+	}
+	if without, err := t.giveUp(g.Reason); err != nil || without {
+		return cmp.Or(err, errs.E(errs.Unavailable, "%s; the lane starts without the tables that had stopped there", g.Reason))
 	}
 	return errs.E(errs.Gap, "%s", g.Reason)
 }

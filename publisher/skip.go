@@ -23,6 +23,7 @@ type skipper struct {
 	starts []mark
 	first  int // index of the oldest start
 	own    map[string]ownMark
+	back   []offset.Table // stopped tables that are taken up again
 	names  map[uint32]uint32
 	plans  map[uint32]*row.Layout
 	wides  map[uint32]int
@@ -70,6 +71,7 @@ func newSkipper(flavor config.Flavor, prev *registry.Layout, old []offset.Offset
 				}
 				if t.Stopped {
 					s.start(m)
+					s.back = append(s.back, t)
 				} else if m.before(&s.starts[j]) {
 					m = s.starts[j]
 				}

@@ -25,7 +25,7 @@ import (
 //	place ───────────────────> Q      aside: nothing
 //
 // A change of the number of lanes takes stopped tables up again as well, since their lanes read from old places then anyway. A table that stops in a snapshot
-// has no place in the log from which its rows could follow: it stays stopped until the next snapshot. What transactions are told to hold
+// has no place in the log from which its rows could follow: it stays stopped until the next snapshot. So does one whose place has left the log when it is taken up. What transactions are told to hold
 // (provide.transaction.metadata) counts only the rows that flow, and is told again where transactions are read again.
 
 // maxAside bounds what checkpoints say of tables, in bytes: each commit writes it, and all records together must stay far below the 1 MB that a broker takes.
@@ -59,8 +59,7 @@ func (t *task) tableStopped(e *capturev1.TableError) error {
 	stop := offset.Table{Name: name, Stopped: true}
 	switch {
 	case t.start.snapshot != nil && (taken.Source == nil || taken.InSnapshot()):
-		stop.Text = fmt.Sprintf("%s; it is left out until the next snapshot: mend that, then PUT /connectors/%[2]s/stop, DELETE /connectors/%[2]s/offsets and "+
-			"PUT /connectors/%[2]s/resume", what, t.id.Connector)
+		stop.Text = fmt.Sprintf("%s; it is left out until the next snapshot: mend that, then %s", what, t.howToSnapshot())
 	case taken.Source == nil:
 		return errs.E(errs.Corrupt, "%s; the lane has no place yet to which the table could return; errors.tolerance=all goes on without it", what)
 	default:
@@ -100,18 +99,23 @@ func (t *task) deliveredOf(before *offset.Table) (*offset.Offset, error) {
 	if earlier == nil {
 		return &at, nil
 	}
-	m, err := newMark(t.cfg.Flavor, &at)
+	return t.later(&at, earlier)
+}
+
+// later returns the place of two that covers the other.
+func (t *task) later(a, b *offset.Offset) (*offset.Offset, error) {
+	m, err := newMark(t.cfg.Flavor, a)
 	if err != nil {
 		return nil, err
 	}
-	n, err := newMark(t.cfg.Flavor, earlier)
+	n, err := newMark(t.cfg.Flavor, b)
 	if err != nil {
 		return nil, err
 	}
 	if m.reached(&n) {
-		return &at, nil
+		return a, nil
 	}
-	return earlier, nil
+	return b, nil
 }
 
 // warnStopped says which tables are stopped.
@@ -130,30 +134,97 @@ func (t *task) asideSkipper(o offset.Offset) (*skipper, error) {
 	return newSkipper(t.cfg.Flavor, &registry.Layout{Count: 1}, []offset.Offset{o})
 }
 
-// takeUp returns the checkpoint to start from: o, or, where a user has asked for a restart since its tables stopped, the oldest place of them.
+// takeUp returns the checkpoint to start from: o, or, where a user has asked for a restart since its tables stopped, the oldest place of them. Tables whose rows
+// have left the log meanwhile (t.gone) are given up.
 func (t *task) takeUp(o offset.Offset) (offset.Offset, error) {
 	a := o.Aside
-	mended := func(s offset.Table) bool { return s.Stopped && s.At != nil }
-	if a.Restart == t.lane.Restart || !slices.ContainsFunc(a.Tables, mended) {
+	again := a.Restart != t.lane.Restart && slices.ContainsFunc(a.Tables, func(s offset.Table) bool { return s.Stopped && s.At != nil })
+	if !again && (len(t.gone) == 0 || a.Empty()) {
 		return o, nil
 	}
-	s, err := t.asideSkipper(o)
-	if err != nil {
-		return o, err
+	here := o
+	here.Aside = offset.Aside{}
+	others := a.Others
+	if others == nil {
+		others = &here
 	}
-	next := s.oldest()
-	next.Layout = o.Layout
-	next.Aside = offset.Aside{Tables: slices.Clone(a.Tables), Others: a.Others, Restart: t.lane.Restart}
-	for i := range next.Aside.Tables {
-		if s := &next.Aside.Tables[i]; mended(*s) {
+	start := others
+	next := offset.Aside{Others: others, Restart: t.lane.Restart}
+	for _, s := range a.Tables {
+		var err error
+		switch {
+		case s.At == nil || s.Stopped && !again:
+		case t.gone[s.Name] != "":
+			s = offset.Table{Name: s.Name, Stopped: true, Text: t.gone[s.Name]}
+		default:
+			if !s.Stopped { // it was on its way, and has what that brought
+				if s.At, err = t.later(&here, s.At); err != nil {
+					return o, err
+				}
+			}
 			s.Stopped, s.Text = false, ""
+			if newest, err := t.later(start, s.At); err != nil {
+				return o, err
+			} else if newest == start {
+				start = s.At
+			}
+		}
+		next = next.With(s)
+	}
+	if start == others {
+		next.Others = nil
+	}
+	out := *start
+	out.Aside = next
+	return out, nil
+}
+
+// giveUp handles a gap on the way back: tables that need the log from here on must wait for a snapshot, so that the lane can start without them. It returns false
+// if there are none.
+func (t *task) giveUp(reason string) (bool, error) {
+	taken := &t.place.taken
+	var back []offset.Table
+	if t.start.skip != nil {
+		back = t.start.skip.back
+	}
+	if taken.Aside.Others != nil {
+		back = append(back[:len(back):len(back)], taken.Aside.Tables...)
+	}
+	before := len(t.gone)
+	for _, s := range back {
+		if s.At == nil || s.Stopped && taken.Aside.Find(s.Name) != nil {
+			continue
+		}
+		newest, err := t.later(taken, s.At)
+		if err != nil {
+			return false, err
+		}
+		if newest != taken {
+			continue
+		}
+		if t.gone == nil {
+			t.gone = map[string]string{}
+		}
+		t.gone[s.Name] = fmt.Sprintf("table %s stopped at %s:%d, and the log no longer reaches back to it: %.200s; it is left out until the next snapshot: %s",
+			s.Name, s.At.Source.GetFile(), s.At.Source.GetPos(), reason, t.howToSnapshot())
+	}
+	return len(t.gone) > before, nil
+}
+
+// without gives up the tables of t.gone in the checkpoints of the lanes before.
+func (t *task) without(old []offset.Offset) {
+	for j := range old {
+		for _, s := range old[j].Aside.Tables {
+			if text := t.gone[s.Name]; text != "" {
+				old[j].Aside = old[j].Aside.With(offset.Table{Name: s.Name, Stopped: true, Text: text})
+			}
 		}
 	}
-	if next.Aside.Others == nil {
-		o.Aside = offset.Aside{}
-		next.Aside.Others = &o
-	}
-	return next, nil
+}
+
+// howToSnapshot tells users how a lane comes to a new snapshot.
+func (t *task) howToSnapshot() string {
+	return fmt.Sprintf("PUT /connectors/%[1]s/stop, DELETE /connectors/%[1]s/offsets, PUT /connectors/%[1]s/resume", t.id.Connector)
 }
 
 // together forgets the places of single tables once the lane's own place has reached them.

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/offset"
 	"github.com/rowmesh/rowmesh/services/registry"
 )
@@ -144,26 +146,106 @@ func TestStoppedInTheSnapshot(t *testing.T) {
 	}
 }
 
-// A change of the number of lanes takes stopped tables up again, wherever their lanes stood.
-func TestStoppedTablesInANewLayout(t *testing.T) {
+// The log no longer reaches back to where one of two tables stopped. That one waits for a snapshot; the other one and those that never stopped go on.
+func TestStoppedTableOutlivesTheLog(t *testing.T) {
 	w := newWorld(t, 0, nil)
 	w.src.tables = 4
 	w.src.breakFrom(1, 100)
-	w.publisher("a")
+	w.src.breakFrom(2, 300)
+	_, stop := w.publisher("a")
 	l := w.lane(0, 1, "a")
 	w.mesh.assign(l)
 	w.until("running", func() bool { return w.mesh.status(l.LaneID).SnapshotDone })
-	w.src.grow(200)
-	w.stopped(l.LaneID, 1)
-	w.hasExactly(0, w.rowsOf(0, 0, 200))
+	w.src.grow(400)
+	w.stopped(l.LaneID, 1, 2)
+	w.aside(400)
+	stop()
 	w.src.breakFrom(1, 0)
-	for task := range uint32(2) {
-		l := w.lane(task, 2, "a")
-		l.Layout, l.Previous = 2, &registry.Layout{Count: 1, Number: 1}
-		w.mesh.assign(l)
+	w.src.breakFrom(2, 0)
+	w.src.oldest = 200
+	w.publisher("b")
+	l.Owner, l.Restart = "b", 1
+	w.mesh.assign(l)
+	w.stopped(l.LaneID, 1)
+	w.src.grow(4)
+	w.hasExactly(0, w.rowsOf(0, 0, 404))
+	w.hasExactly(1, w.rowsOf(1, 0, 99))
+	w.hasExactly(2, w.rowsOf(2, 0, 404))
+	if a := w.aside(404); len(a.Tables) != 1 || a.Tables[0].At != nil || a.Others != nil {
+		t.Errorf("stored: %+v", a)
 	}
-	w.src.grow(40)
-	for i := range w.src.tables {
-		w.hasExactly(i, w.rowsOf(i, 0, 240))
+	if s := strings.Join(w.mesh.status(l.LaneID).Warnings, ""); !strings.Contains(s, "the log is purged") || !strings.Contains(s, "DELETE /connectors/"+w.name+"/offsets") {
+		t.Errorf("warning: %s", s)
+	}
+}
+
+// A user restarts a lane that is on its way back: the tables that are on the way have what that brought already.
+func TestTakeUpOnTheWay(t *testing.T) {
+	at := func(pos uint64) *offset.Offset {
+		return &offset.Offset{Source: &rowv1.SourceOffset{File: "binlog.000001", Pos: pos}, Token: []byte{byte(pos)}}
+	}
+	task := &task{cfg: &config.Connector{}, lane: registry.Lane{Restart: 2}}
+	o := *at(30)
+	o.Aside.Others, o.Aside.Restart = at(90), 1
+	for _, s := range []offset.Table{{Name: "db.moving", At: at(10)}, {Name: "db.again", Stopped: true, At: at(25)}, {Name: "db.ahead", At: at(50)}, {Name: "db.lost", Stopped: true}} {
+		o.Aside = o.Aside.With(s)
+	}
+	got, err := task.takeUp(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := *at(25)
+	want.Aside.Others, want.Aside.Restart = at(90), 2
+	for _, s := range []offset.Table{{Name: "db.moving", At: at(30)}, {Name: "db.again", At: at(25)}, {Name: "db.ahead", At: at(50)}, {Name: "db.lost", Stopped: true}} {
+		want.Aside = want.Aside.With(s)
+	}
+	if !got.Equal(&want) {
+		t.Errorf("got  %s\nwant %s", got.Append(nil), want.Append(nil))
+	}
+	task.lane.Restart = 1
+	if got, err := task.takeUp(o); err != nil || !got.Equal(&o) {
+		t.Errorf("without a restart the place became %s, %v", got.Append(nil), err)
+	}
+}
+
+// A change of the number of lanes takes stopped tables up again, wherever their lanes stood, unless their rows have left the log.
+func TestStoppedTablesInANewLayout(t *testing.T) {
+	for _, purged := range []bool{false, true} {
+		w := newWorld(t, 0, nil)
+		w.src.tables = 4
+		w.src.breakFrom(1, 100)
+		w.publisher("a")
+		l := w.lane(0, 1, "a")
+		w.mesh.assign(l)
+		w.until("running", func() bool { return w.mesh.status(l.LaneID).SnapshotDone })
+		w.src.grow(200)
+		w.stopped(l.LaneID, 1)
+		w.aside(200)
+		w.src.breakFrom(1, 0)
+		if purged {
+			w.src.mu.Lock()
+			w.src.oldest = 150
+			w.src.mu.Unlock()
+		}
+		for task := range uint32(2) {
+			l := w.lane(task, 2, "a")
+			l.Layout, l.Previous = 2, &registry.Layout{Count: 1, Number: 1}
+			w.mesh.assign(l)
+		}
+		w.src.grow(40)
+		for i := range w.src.tables {
+			last := 240
+			if i == 1 && purged {
+				last = 99
+			}
+			w.hasExactly(i, w.rowsOf(i, 0, last))
+		}
+		for task := range uint32(2) {
+			var stopped []int
+			if purged && laneOf(&registry.Layout{Count: 2}, "db.t1") == task {
+				stopped = []int{1}
+			}
+			w.stopped(registry.LaneID{Connector: w.name, Task: task}, stopped...)
+		}
 	}
 }

@@ -71,6 +71,8 @@ type task struct {
 	delayedFor uint64
 	// again: the next start makes a snapshot, whatever the checkpoint says, because the log no longer reaches back to it.
 	again bool
+	// gone are stopped tables whose rows have left the log, with what users are told, until a checkpoint says so; see stopped.go.
+	gone map[string]string
 	// snapshotted is the generation whose start has made the snapshot that snapshot.mode=always asks for.
 	snapshotted uint64
 
