@@ -94,7 +94,7 @@ func newTask(p *Publisher, id registry.LaneID) *task {
 }
 
 func cutOf(c *config.Connector) lane.Cut {
-	cut := lane.Cut{Interval: 100 * time.Millisecond, Bytes: 8 << 20, SplitBytes: splitBytes, SplitAfter: transactionTimeout / 2, Idle: idleCheckpoint}
+	cut := lane.Cut{Interval: 200 * time.Millisecond, Bytes: 8 << 20, SplitBytes: splitBytes, SplitAfter: transactionTimeout / 2, Idle: idleCheckpoint}
 	if c != nil && c.CommitInterval > 0 {
 		cut.Interval = min(c.CommitInterval, cut.SplitAfter)
 	}

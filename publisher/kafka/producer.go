@@ -27,7 +27,9 @@ type Producer struct {
 	topics []string
 	ids    map[string]int32
 	sets   [][]Header
-	names  []string
+
+	committed time.Time // when the last commit was answered: see settle
+	names     []string
 
 	events sync.WaitGroup
 	closed chan struct{}

@@ -67,7 +67,7 @@ func TestParseTutorial(t *testing.T) {
 		KeyConverter: Converter{"json", true, true, false}, ValueConverter: Converter{"json", true, true, false}, HeaderConverter: Converter{"simple", true, true, false},
 		TopicCreation: TopicCreation{Default: TopicSpec{-1, -1, map[string]string{}}},
 		Producer:      map[string]string{}, ExactlyOnce: "requested", ErrorsTolerance: "none",
-		CommitInterval: 100 * time.Millisecond, CommitBytes: 8 << 20, Restart: true,
+		CommitInterval: 200 * time.Millisecond, CommitBytes: 8 << 20, Restart: true,
 	}
 	raw := maps.Clone(tutorial)
 	raw["name"] = "debezium-source"
