@@ -1,23 +1,25 @@
-package integration
+// Package packages runs the tests of the other packages again with real servers in their environment: those that need one skip without.
+package packages
 
 import (
 	"os"
-	osexec "os/exec"
+	"os/exec"
 	"testing"
 
 	"github.com/rowmesh/rowmesh/integration/harness"
 )
 
-// TestPackagesOnRealServers runs the tests of the other packages again with real servers in their environment: those that need one skip without.
-func TestPackagesOnRealServers(t *testing.T) {
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
+
+func TestOnRealServers(t *testing.T) {
 	env := os.Environ()
 	for name, part := range map[string]harness.Part{
 		"ROWMESH_TEST_MYSQL": harness.MySQL, "ROWMESH_TEST_MYSQL80": harness.MySQL80, "ROWMESH_TEST_MARIADB": harness.MariaDB, "ROWMESH_TEST_KAFKA": harness.Kafka,
 	} {
 		env = append(env, name+"="+harness.Addr(t, part))
 	}
-	cmd := osexec.CommandContext(t.Context(), "go", "test", "-count=1", "./services/...", "./capturer/...", "./publisher/...", "./coordinator/...")
-	cmd.Dir, cmd.Env = "..", env
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "./services/...", "./capturer/...", "./publisher/...", "./coordinator/...")
+	cmd.Dir, cmd.Env = "../..", env
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
