@@ -68,7 +68,7 @@ func TestBadInput(t *testing.T) {
 	t.Run("record too large", func(t *testing.T) {
 		exec(t, c, "create table bad.big (id int primary key, v longtext)")
 		m.Create(t, "big", m.Connector(harness.MySQL, addr, "bad-big", "bad", map[string]string{"table.include.list": "bad.big", "snapshot.mode": "no_data"}))
-		harness.Await(t, 30*time.Second, "running", func() error { return running(m, t, "big", 1) })
+		snapshotDone(t, m, "big")
 		exec(t, c, "insert into bad.big values (7, repeat('x', 3000000))")
 		harness.Await(t, 30*time.Second, "failure", func() error {
 			s := status(t, m, "big")
@@ -118,13 +118,7 @@ func TestPurgedPosition(t *testing.T) {
 	c := root(t, addr)
 	exec(t, c, "drop database if exists purged", "create database purged", "create table purged.t (id int primary key)")
 	m.Create(t, "purged", m.Connector(harness.MySQL, addr, "purged", "purged", nil))
-	harness.Await(t, 30*time.Second, "snapshot", func() error {
-		_, body := m.Call(t, http.MethodGet, "/connectors/purged/offsets", nil)
-		if !strings.Contains(body, `"pos"`) || strings.Contains(body, "INITIAL") {
-			return fmt.Errorf("offsets %s", body)
-		}
-		return nil
-	})
+	snapshotDone(t, m, "purged")
 	m.Call(t, http.MethodPut, "/connectors/purged/stop", nil)
 	exec(t, c, "insert into purged.t values (1)", "flush logs", "insert into purged.t values (2)", "flush logs")
 	purge(t, c)

@@ -137,3 +137,15 @@ func running(m *harness.Mesh, t testing.TB, name string, tasks int) error {
 	}
 	return nil
 }
+
+// snapshotDone waits until what is written from now on comes as changes: a task runs before its snapshot has begun.
+func snapshotDone(t testing.TB, m *harness.Mesh, name string) {
+	t.Helper()
+	harness.Await(t, 30*time.Second, "snapshot of "+name, func() error {
+		_, body := m.Call(t, "GET", "/connectors/"+name+"/offsets", nil)
+		if !strings.Contains(body, `"pos"`) || strings.Contains(body, "INITIAL") {
+			return fmt.Errorf("offsets %s", body)
+		}
+		return nil
+	})
+}

@@ -219,6 +219,12 @@ func (g *generator) alterTable() string {
 	for range 1 + g.IntN(3) {
 		clauses = append(clauses, g.clause(t, names))
 	}
+	// MySQL 8.0.15 makes the indexes on a renamed column those of a new column that takes its name in the same statement.
+	clauses = slices.DeleteFunc(clauses, func(c string) bool {
+		old, renames := strings.CutPrefix(c, "rename column ")
+		old, _, _ = strings.Cut(old, " to ")
+		return renames && strings.Count(strings.Join(clauses, ","), old) > 1 && len(clauses) > 1
+	})
 	return g.words("alter table ") + g.qualified(t.Database, t.Table) + " " + strings.Join(clauses, ", ")
 }
 
