@@ -171,7 +171,13 @@ func (w *ids) reached(n int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.total < n {
-		return fmt.Errorf("%d of %d rows", w.total, n)
+		var missing []int
+		for id := 0; id < min(n, len(w.seen)) && len(missing) < 20; id++ {
+			if w.seen[id] == 0 {
+				missing = append(missing, id)
+			}
+		}
+		return fmt.Errorf("%d of %d rows; the first that are missing: %v", w.total, n, missing)
 	}
 	return nil
 }
