@@ -18,8 +18,8 @@ import (
 func TestBadInput(t *testing.T) {
 	addr := harness.Addr(t, harness.MySQL)
 	m := harness.Start(t, harness.Size{Coordinators: 1, Capturers: 1, Publishers: 1}, nil)
-	c := root(t, addr)
-	exec(t, c, "drop database if exists bad", "create database bad", "create table bad.good (id int primary key)", "insert into bad.good values (1)",
+	c := harness.Root(t, addr)
+	harness.Exec(t, c, "drop database if exists bad", "create database bad", "create table bad.good (id int primary key)", "insert into bad.good values (1)",
 		"drop user if exists weak@'%'", "create user weak@'%' identified by 'weak'", "grant select on *.* to weak@'%'")
 	m.Create(t, "good", m.Connector(harness.MySQL, addr, "bad-good", "bad", map[string]string{"table.include.list": "bad.good"}))
 	r := follow(t, m.Kafka, "bad-good")
@@ -66,10 +66,10 @@ func TestBadInput(t *testing.T) {
 		}
 	})
 	t.Run("record too large", func(t *testing.T) {
-		exec(t, c, "create table bad.big (id int primary key, v longtext)")
+		harness.Exec(t, c, "create table bad.big (id int primary key, v longtext)")
 		m.Create(t, "big", m.Connector(harness.MySQL, addr, "bad-big", "bad", map[string]string{"table.include.list": "bad.big", "snapshot.mode": "no_data"}))
 		snapshotDone(t, m, "big")
-		exec(t, c, "insert into bad.big values (7, repeat('x', 3000000))")
+		harness.Exec(t, c, "insert into bad.big values (7, repeat('x', 3000000))")
 		harness.Await(t, 30*time.Second, "failure", func() error {
 			s := status(t, m, "big")
 			for _, w := range []string{`"FAILED"`, "bad.big", "max.request.size"} {
@@ -81,7 +81,7 @@ func TestBadInput(t *testing.T) {
 		})
 	})
 	t.Run("statement format", func(t *testing.T) { statementFormat(t, m) })
-	exec(t, c, "insert into bad.good values (2)")
+	harness.Exec(t, c, "insert into bad.good values (2)")
 	harness.Await(t, 30*time.Second, "the good connector's second row", func() error {
 		if n := len(r.records()); n != 2 {
 			return fmt.Errorf("%d records, %s", n, status(t, m, "good"))
@@ -115,12 +115,12 @@ func statementFormat(t *testing.T, m *harness.Mesh) {
 func TestPurgedPosition(t *testing.T) {
 	addr := harness.Addr(t, harness.MySQL)
 	m := harness.Start(t, harness.Size{Coordinators: 1, Capturers: 1, Publishers: 1}, nil)
-	c := root(t, addr)
-	exec(t, c, "drop database if exists purged", "create database purged", "create table purged.t (id int primary key)")
+	c := harness.Root(t, addr)
+	harness.Exec(t, c, "drop database if exists purged", "create database purged", "create table purged.t (id int primary key)")
 	m.Create(t, "purged", m.Connector(harness.MySQL, addr, "purged", "purged", nil))
 	snapshotDone(t, m, "purged")
 	m.Call(t, http.MethodPut, "/connectors/purged/stop", nil)
-	exec(t, c, "insert into purged.t values (1)", "flush logs", "insert into purged.t values (2)", "flush logs")
+	harness.Exec(t, c, "insert into purged.t values (1)", "flush logs", "insert into purged.t values (2)", "flush logs")
 	purge(t, c)
 	m.Call(t, http.MethodPut, "/connectors/purged/resume", nil)
 	harness.Await(t, 30*time.Second, "failure", func() error {
@@ -143,5 +143,5 @@ func purge(t *testing.T, c *client.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	exec(t, c, "purge binary logs to '"+last+"'")
+	harness.Exec(t, c, "purge binary logs to '"+last+"'")
 }

@@ -29,8 +29,8 @@ func TestCurlOfOldNames(t *testing.T) {
 		t.Run(string(engine), func(t *testing.T) {
 			addr := harness.Addr(t, engine)
 			db, prefix := "mydb_"+string(engine), "test-"+string(engine)
-			c := root(t, addr)
-			exec(t, c, "drop database if exists "+db, "create database "+db,
+			c := harness.Root(t, addr)
+			harness.Exec(t, c, "drop database if exists "+db, "create database "+db,
 				"create table "+db+".myTable (id int primary key, name varchar(20), at timestamp)", "create table "+db+".other (id int primary key)",
 				"insert into "+db+".myTable values (1,'one','2024-01-02 03:04:05'),(2,'둘','2024-01-02 03:04:05')")
 			host, port, _ := net.SplitHostPort(addr)
@@ -64,7 +64,7 @@ func TestCurlOfOldNames(t *testing.T) {
 				})
 			}
 			expect("r", "r")
-			exec(t, c, "insert into "+db+".myTable values (3,'three',now())", "insert into "+db+".other values (1)",
+			harness.Exec(t, c, "insert into "+db+".myTable values (3,'three',now())", "insert into "+db+".other values (1)",
 				"update "+db+".myTable set name='ONE' where id=1", "delete from "+db+".myTable where id=2")
 			expect("r", "r", "c", "u", "d")
 			if s := status(t, m, name); !strings.Contains(s, "topic.prefix") {

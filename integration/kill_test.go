@@ -26,7 +26,7 @@ func TestKillAnyProcess(t *testing.T) {
 			m.Create(t, prefix, m.Connector(engine, addr, prefix, w.Database, map[string]string{
 				"tasks.max": "2", "key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false",
 			}))
-			harness.Await(t, 30*time.Second, "running", func() error { return running(m, t, prefix, 2) })
+			harness.Await(t, 30*time.Second, "running", func() error { return m.Running(t, prefix, 2) })
 			ctx, stop := context.WithCancel(t.Context())
 			ended := make(chan error, 1)
 			go func() { ended <- w.Run(ctx) }()

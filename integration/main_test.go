@@ -9,10 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-mysql-org/go-mysql/client"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/rowmesh/rowmesh/deploy/servers"
 	"github.com/rowmesh/rowmesh/integration/check"
 	"github.com/rowmesh/rowmesh/integration/harness"
 	"github.com/rowmesh/rowmesh/integration/traffic"
@@ -107,35 +105,6 @@ func bySeen(t *testing.T, r *reader, prefix, database string) map[string]check.S
 		}
 	}
 	return out
-}
-
-// root returns a connection with all rights.
-func root(t testing.TB, addr string) *client.Conn {
-	t.Helper()
-	c, err := client.Connect(addr, servers.RootUser, "", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return c
-}
-
-func exec(t testing.TB, c *client.Conn, statements ...string) {
-	t.Helper()
-	for _, s := range statements {
-		if _, err := c.Execute(s); err != nil {
-			t.Fatalf("%s: %v", s, err)
-		}
-	}
-}
-
-// running fails unless a connector and its tasks run.
-func running(m *harness.Mesh, t testing.TB, name string, tasks int) error {
-	code, body := m.Call(t, "GET", "/connectors/"+name+"/status", nil)
-	if code != 200 || strings.Count(body, `"state":"RUNNING"`) != tasks+1 {
-		return fmt.Errorf("%d %s", code, body)
-	}
-	return nil
 }
 
 // snapshotDone waits until what is written from now on comes as changes: a task runs before its snapshot has begun.

@@ -16,12 +16,12 @@ func TestSnapshotProgressIsInTheStatus(t *testing.T) {
 	const rows = 400_000
 	addr := harness.Addr(t, harness.MySQL)
 	m := harness.Start(t, harness.Size{Coordinators: 1, Capturers: 1, Publishers: 1}, nil)
-	c := root(t, addr)
-	exec(t, c, "drop database if exists snap", "create database snap", "create table snap.t (id int primary key auto_increment, pad char(200))", "insert into snap.t (pad) values ('x')")
+	c := harness.Root(t, addr)
+	harness.Exec(t, c, "drop database if exists snap", "create database snap", "create table snap.t (id int primary key auto_increment, pad char(200))", "insert into snap.t (pad) values ('x')")
 	for n := 1; n < rows; n *= 2 {
-		exec(t, c, fmt.Sprintf("insert into snap.t (pad) select pad from snap.t limit %d", rows-n))
+		harness.Exec(t, c, fmt.Sprintf("insert into snap.t (pad) select pad from snap.t limit %d", rows-n))
 	}
-	exec(t, c, "analyze table snap.t")
+	harness.Exec(t, c, "analyze table snap.t")
 	m.Create(t, "snap", m.Connector(harness.MySQL, addr, "snap", "snap", map[string]string{
 		"key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false", "include.schema.changes": "false", "extended.headers.enabled": "false",
 	}))

@@ -17,8 +17,8 @@ import (
 func TestTableStops(t *testing.T) {
 	addr := harness.Addr(t, harness.MySQL)
 	m := harness.Start(t, harness.Size{Coordinators: 1, Capturers: 1, Publishers: 1}, nil)
-	c := root(t, addr)
-	exec(t, c, "drop database if exists tablestop", "create database tablestop", "create table tablestop.good (id int primary key)", "insert into tablestop.good values (1)")
+	c := harness.Root(t, addr)
+	harness.Exec(t, c, "drop database if exists tablestop", "create database tablestop", "create table tablestop.good (id int primary key)", "insert into tablestop.good values (1)")
 	m.Create(t, "tablestop", m.Connector(harness.MySQL, addr, "tablestop", "tablestop", map[string]string{
 		"key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false"}))
 	r := follow(t, m.Kafka, "tablestop")
@@ -40,7 +40,7 @@ func TestTableStops(t *testing.T) {
 		}
 		return nil
 	})
-	exec(t, c, "set sql_log_bin=0", "create table tablestop.lost (id int primary key)", "set sql_log_bin=1",
+	harness.Exec(t, c, "set sql_log_bin=0", "create table tablestop.lost (id int primary key)", "set sql_log_bin=1",
 		"insert into tablestop.good values (2)", "insert into tablestop.lost values (1),(2)", "insert into tablestop.good values (3)", "insert into tablestop.lost values (3)",
 		"set sql_log_bin=0", "rename table tablestop.lost to tablestop.away", "set sql_log_bin=1")
 	m.Call(t, http.MethodPut, "/connectors/tablestop/resume", nil)
@@ -51,23 +51,23 @@ func TestTableStops(t *testing.T) {
 				return fmt.Errorf("status does not say %q: %s", w, s)
 			}
 		}
-		return running(m, t, "tablestop", 1)
+		return m.Running(t, "tablestop", 1)
 	}
 	harness.Await(t, 20*time.Second, "stopped table", stopped)
 	arrived("good", 1, 2, 3)
 
 	m.Process("publisher-1").Kill()
 	m.Spawn(t, "publisher-1")
-	exec(t, c, "insert into tablestop.good values (4)")
+	harness.Exec(t, c, "insert into tablestop.good values (4)")
 	arrived("good", 1, 2, 3, 4)
 	harness.Await(t, 20*time.Second, "table still stopped", stopped)
 
-	exec(t, c, "set sql_log_bin=0", "rename table tablestop.away to tablestop.lost", "set sql_log_bin=1", "insert into tablestop.lost values (4)")
+	harness.Exec(t, c, "set sql_log_bin=0", "rename table tablestop.away to tablestop.lost", "set sql_log_bin=1", "insert into tablestop.lost values (4)")
 	if code, body := m.Call(t, http.MethodPost, "/connectors/tablestop/tasks/0/restart", nil); code/100 != 2 {
 		t.Fatalf("restart: %d %s", code, body)
 	}
 	arrived("lost", 1, 2, 3, 4)
-	exec(t, c, "insert into tablestop.lost values (5)", "insert into tablestop.good values (5)")
+	harness.Exec(t, c, "insert into tablestop.lost values (5)", "insert into tablestop.good values (5)")
 	arrived("lost", 1, 2, 3, 4, 5)
 	arrived("good", 1, 2, 3, 4, 5)
 	if s := status(t, m, "tablestop"); strings.Contains(s, "stopped at") {

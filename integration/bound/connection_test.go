@@ -32,16 +32,16 @@ func TestManyConnectorsShareOneConnection(t *testing.T) {
 		t.Run(string(engine), func(t *testing.T) {
 			addr, kafka := harness.Addr(t, engine), harness.Addr(t, harness.Kafka)
 			m := harness.Start(t, one, nil)
-			conn := root(t, addr)
+			conn := harness.Root(t, addr)
 			db := "bound_many_" + string(engine)
-			exec(t, conn, "drop database if exists "+db, "create database "+db)
+			harness.Exec(t, conn, "drop database if exists "+db, "create database "+db)
 			single := func() error { return dumps(conn, 1) }
 			var names []string
 			var seen []*ids
 			for i := range connectors {
 				name := fmt.Sprintf("%s-%d", db, i)
 				names = append(names, name)
-				exec(t, conn, fmt.Sprintf("create table %s.t%d (id int primary key)", db, i))
+				harness.Exec(t, conn, fmt.Sprintf("create table %s.t%d (id int primary key)", db, i))
 				m.Create(t, name, m.Connector(engine, addr, name, db, plain(fmt.Sprintf("%s.t%d", db, i))))
 				seen = append(seen, watch(t, kafka, fmt.Sprintf("%s.%s.t%d", name, db, i), 100))
 			}
@@ -51,7 +51,7 @@ func TestManyConnectorsShareOneConnection(t *testing.T) {
 			next := 0
 			rows := func() {
 				for i := range connectors {
-					exec(t, conn, fmt.Sprintf("insert into %s.t%d values (%d)", db, i, next))
+					harness.Exec(t, conn, fmt.Sprintf("insert into %s.t%d values (%d)", db, i, next))
 				}
 				next++
 			}

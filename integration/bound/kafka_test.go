@@ -24,7 +24,7 @@ const (
 // huge inserts n rows in one transaction; a row is about rowBytes in the log.
 func huge(t testing.TB, c *client.Conn, table string, from, n int) {
 	t.Helper()
-	exec(t, c, "begin")
+	harness.Exec(t, c, "begin")
 	var sb strings.Builder
 	for i := from; i < from+n; i += statement {
 		sb.Reset()
@@ -35,9 +35,9 @@ func huge(t testing.TB, c *client.Conn, table string, from, n int) {
 			}
 			fmt.Fprintf(&sb, "(%d,%d,'%s')", j, j%97, strings.Repeat(string(rune('a'+j%26)), rowBytes-20))
 		}
-		exec(t, c, sb.String())
+		harness.Exec(t, c, sb.String())
 	}
-	exec(t, c, "commit")
+	harness.Exec(t, c, "commit")
 }
 
 // TestHugeTransactionAndKafkaAway writes one huge transaction and takes Kafka away while it is delivered: by stopping the broker's process, which looks like a
@@ -58,9 +58,9 @@ func TestHugeTransactionAndKafkaAway(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			m := harness.Start(t, one, nil)
 			db := "bound_" + c.name
-			conn := root(t, addr)
-			exec(t, conn, "drop database if exists "+db, "create database "+db, "create table "+db+".big (id int primary key, n int not null, pad varchar(1000) not null)")
-			t.Cleanup(func() { exec(t, conn, "drop database "+db) })
+			conn := harness.Root(t, addr)
+			harness.Exec(t, conn, "drop database if exists "+db, "create database "+db, "create table "+db+".big (id int primary key, n int not null, pad varchar(1000) not null)")
+			t.Cleanup(func() { harness.Exec(t, conn, "drop database "+db) })
 			m.Create(t, db, m.Connector(harness.MySQL, addr, db, db, plain(db+".big")))
 			harness.Await(t, 30*time.Second, "running", func() error { return started(t, m, db) })
 			w := watch(t, kafka, db+"."+db+".big", rows+1)
@@ -77,10 +77,10 @@ func TestHugeTransactionAndKafkaAway(t *testing.T) {
 			// A lane that failed tries again after a minute at most; the rest is the work itself, on a machine that may be busy.
 			harness.Await(t, 90*time.Second+time.Duration(rows/10_000)*time.Second, "all rows", func() error { return w.reached(rows) })
 			t.Logf("Kafka was away for %.1f s; all rows %.1f s after it came back", back.Sub(before).Seconds(), time.Since(back).Seconds())
-			exec(t, conn, fmt.Sprintf("insert into %s.big values (%d, 0, 'behind it')", db, rows))
+			harness.Exec(t, conn, fmt.Sprintf("insert into %s.big values (%d, 0, 'behind it')", db, rows))
 			harness.Await(t, 30*time.Second, "the row behind", func() error { return w.reached(rows + 1) })
 			w.exact(t)
-			if err := running(t, m, db); err != nil {
+			if err := m.Running(t, db, 1); err != nil {
 				t.Error(err)
 			}
 			under(t, m, limitMB)

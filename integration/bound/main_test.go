@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-mysql-org/go-mysql/client"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/rowmesh/rowmesh/deploy/servers"
@@ -28,42 +27,13 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 // one is the smallest mesh: the promises are per process.
 var one = harness.Size{Coordinators: 1, Capturers: 1, Publishers: 1}
 
-// root returns a connection with all rights.
-func root(t testing.TB, addr string) *client.Conn {
-	t.Helper()
-	c, err := client.Connect(addr, servers.RootUser, "", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return c
-}
-
-func exec(t testing.TB, c *client.Conn, statements ...string) {
-	t.Helper()
-	for _, s := range statements {
-		if _, err := c.Execute(s); err != nil {
-			t.Fatalf("%.200s: %v", s, err)
-		}
-	}
-}
-
-// running fails unless a connector and its one task run.
-func running(t testing.TB, m *harness.Mesh, name string) error {
-	code, body := m.Call(t, http.MethodGet, "/connectors/"+name+"/status", nil)
-	if code != http.StatusOK || strings.Count(body, `"state":"RUNNING"`) != 2 {
-		return fmt.Errorf("%d %s", code, body)
-	}
-	return nil
-}
-
 // started fails until the connector has a place in the log: what is written from then on is captured.
 func started(t testing.TB, m *harness.Mesh, name string) error {
 	code, body := m.Call(t, http.MethodGet, "/connectors/"+name+"/offsets", nil)
 	if code != http.StatusOK || !strings.Contains(body, `"pos"`) {
 		return fmt.Errorf("%d %s", code, body)
 	}
-	return running(t, m, name)
+	return m.Running(t, name, 1)
 }
 
 // plain are the options of a connector whose records are small and which takes no snapshot.

@@ -71,7 +71,7 @@ type pace struct {
 
 // run inserts rows until ctx ends.
 func (p *pace) run(t testing.TB, ctx context.Context, addr, table string) {
-	conn := root(t, addr)
+	conn := harness.Root(t, addr)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for i := 0; ; i++ {
@@ -106,10 +106,10 @@ func (p *pace) worst(w *ids) (worst time.Duration) {
 func TestSlowAndHostileSubscribers(t *testing.T) {
 	addr, kafka := harness.Addr(t, harness.MySQL), harness.Addr(t, harness.Kafka)
 	m := harness.Start(t, one, nil)
-	conn := root(t, addr)
+	conn := harness.Root(t, addr)
 	const db = "bound_subscribers"
 	table := "(id int primary key, n int not null, pad varchar(1000) not null)"
-	exec(t, conn, "drop database if exists "+db, "create database "+db, "create table "+db+".fast "+table, "create table "+db+".bulk "+table)
+	harness.Exec(t, conn, "drop database if exists "+db, "create database "+db, "create table "+db+".fast "+table, "create table "+db+".bulk "+table)
 	m.Create(t, db, m.Connector(harness.MySQL, addr, db, db, plain(db+".fast")))
 	harness.Await(t, 30*time.Second, "running", func() error { return started(t, m, db) })
 	w := watch(t, kafka, db+"."+db+".fast", 1<<16)
@@ -191,7 +191,7 @@ func TestSlowAndHostileSubscribers(t *testing.T) {
 			t.Errorf("mean-%d: %d of %d rows, %v", i, rows, bulkRows, err)
 		}
 	}
-	if err := running(t, m, db); err != nil {
+	if err := m.Running(t, db, 1); err != nil {
 		t.Error(err)
 	}
 }
