@@ -246,6 +246,7 @@ func TestEtcdRestarts(t *testing.T) {
 	m.create(c, "c2")
 	m.until("run", func() bool { return states(t, c, "c1")+states(t, c, "c2") == "RUNNING RUNNINGRUNNING RUNNING" })
 	m.until("balanced", func() bool { return cmp.Equal(m.owners(), map[string]int{"p1": 1, "p2": 1}) })
+	m.until("run where they are now", func() bool { return states(t, c, "c1")+states(t, c, "c2") == "RUNNING RUNNINGRUNNING RUNNING" })
 	before := m.lanes()
 	m.node.Close()
 	if got := states(t, c, "c1"); got != "RUNNING RUNNING" {
