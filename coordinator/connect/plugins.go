@@ -3,6 +3,7 @@ package connect
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/rowmesh/rowmesh/services/config"
@@ -16,23 +17,27 @@ var connectorPlugins = []plugin{
 	{config.MySQLClass, "source", config.VersionOf(config.MySQL)},
 }
 
-// converterPlugins lists what the options *.converter may name; they come with Kafka Connect and carry its version.
-var converterPlugins = []plugin{
-	{"org.apache.kafka.connect.json.JsonConverter", "converter", ""},
-	{"org.apache.kafka.connect.storage.SimpleHeaderConverter", "header_converter", ""},
-}
+// frameworkVersion is the version that comes with Kafka Connect's own plugins.
+const frameworkVersion = "4.3.0"
+
+// otherKinds are the kinds of plugins that are listed only if they are asked for, in order.
+var otherKinds = []string{config.Transformation, config.Predicate, config.PlainConverter, config.HeaderConverter}
 
 func (h *Handler) plugins(r *request) reply {
-	list := connectorPlugins
+	list := slices.Clone(connectorPlugins)
 	if only := r.query.Get("connectorsOnly"); only != "" && !strings.EqualFold(only, "true") {
-		list = append(list[:len(list):len(list)], converterPlugins...)
+		for _, kind := range otherKinds {
+			for _, p := range config.Plugins(kind) {
+				list = append(list, plugin{p.Class, kind, p.Version})
+			}
+		}
 	}
 	b := []byte{'['}
 	for i, p := range list {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		if p.version == "" {
+		if p.version == frameworkVersion {
 			p.version = h.cfg.Version
 		}
 		b = appendText(append(b, '{'), "class", p.class)
@@ -42,32 +47,46 @@ func (h *Handler) plugins(r *request) reply {
 	return document(http.StatusOK, append(b, ']'))
 }
 
-// pluginConfig lists the options of a connector class: its own, then the framework's.
+// pluginConfig lists the options of a plugin. Those of a connector are its own, then the framework's.
 func (h *Handler) pluginConfig(r *request) reply {
 	name := r.names[0]
-	flavor, ok := config.FlavorOf(name)
-	if !ok {
+	class, version, options := name, "", []config.Option(nil)
+	if flavor, ok := config.FlavorOf(name); ok {
+		class, version, options = config.ClassOf(flavor), config.VersionOf(flavor), connectorOptions(flavor)
+	} else if p, ok := config.FindPlugin(name); ok {
+		class, version, options = p.Class, p.Version, p.Options
+	} else if classes := config.AbstractPlugin(name); classes != nil {
+		return failure(http.StatusBadRequest, fmt.Sprintf("Plugin %s is one for keys and one for values: ask for %s", name, strings.Join(classes, " or ")))
+	} else {
 		return failure(http.StatusNotFound, "Unknown plugin "+name+".")
 	}
-	if v := r.query.Get("version"); v != "" && v != config.VersionOf(flavor) {
-		return failure(http.StatusBadRequest, fmt.Sprintf("Plugin %s not found that matches the version range [%s,%s], available versions: [%s]", config.ClassOf(flavor), v, v, config.VersionOf(flavor)))
+	if v := r.query.Get("version"); v != "" && v != version {
+		return failure(http.StatusBadRequest, fmt.Sprintf("Plugin %s not found that matches the version range [%s,%s], available versions: [%s]", class, v, v, version))
 	}
 	b := []byte{'['}
-	for _, connect := range []bool{false, true} {
-		for _, o := range config.Options(flavor) {
-			if o.Connect != connect {
-				continue
-			}
-			if len(b) > 1 {
-				b = append(b, ',')
-			}
-			if strings.Contains(o.Name, ".converter") { // the worker's, which a definition does not know
-				o.Default = nil
-			}
-			b = appendDefinition(b, o)
+	for i, o := range options {
+		if i > 0 {
+			b = append(b, ',')
 		}
+		b = appendDefinition(b, o)
 	}
 	return document(http.StatusOK, append(b, ']'))
+}
+
+// connectorOptions are a connector's own options, then the framework's. The defaults of converters are the worker's, which a definition does not know.
+func connectorOptions(flavor config.Flavor) []config.Option {
+	var own, framework []config.Option
+	for _, o := range config.Options(flavor) {
+		if strings.Contains(o.Name, ".converter") {
+			o.Default = nil
+		}
+		if o.Connect {
+			framework = append(framework, o)
+		} else {
+			own = append(own, o)
+		}
+	}
+	return append(own, framework...)
 }
 
 func appendDefinition(b []byte, o config.Option) []byte {
@@ -77,7 +96,11 @@ func appendDefinition(b []byte, o config.Option) []byte {
 	b = appendOptional(appendMember(b, "default_value"), o.Default)
 	b = appendText(b, "importance", o.Importance)
 	b = appendText(b, "documentation", o.Doc)
-	b = appendText(b, "group", o.Group)
+	if b = appendMember(b, "group"); o.Group == "" {
+		b = append(b, "null"...)
+	} else {
+		b = appendString(b, o.Group)
+	}
 	b = fmt.Append(appendMember(b, "order_in_group"), o.Order)
 	b = appendText(b, "width", o.Width)
 	b = appendText(b, "display_name", o.Display)
@@ -113,10 +136,63 @@ func (h *Handler) validateConfig(r *request) reply {
 	return document(http.StatusOK, appendValidation(nil, class, flavor, s, res.Errors))
 }
 
-// appendValidation appends the answer to a validation. Values of the connector's own options are null, as Debezium leaves them.
-func appendValidation(b []byte, class string, flavor config.Flavor, s settings, problems []config.Problem) []byte {
+// validated is an option in the answer to a validation.
+type validated struct {
+	config.Option
+	value       *string
+	recommended []string
+}
+
+// validatedOptions lists the framework's options, those of the plugins that the config names, and the connector's own. Values of the last are null, as
+// Debezium leaves them.
+func validatedOptions(flavor config.Flavor, s settings, problems map[string][]string) []validated {
+	var out []validated
+	add := func(o config.Option) {
+		v := validated{Option: o, recommended: o.Values}
+		if o.Connect {
+			v.value = parsedValue(o, s, problems[o.Name])
+			if !strings.Contains(o.Name, ".converter") {
+				v.recommended = nil
+			}
+		}
+		if o.Name == "connector.plugin.version" || strings.HasSuffix(o.Name, ".converter.plugin.version") {
+			v.recommended = []string{*o.Default}
+		}
+		out = append(out, v)
+	}
 	options := config.Options(flavor)
-	byOption, rest := sortProblems(options, problems)
+	own := slices.IndexFunc(options, func(o config.Option) bool { return !o.Connect })
+	for _, o := range options[:own] {
+		add(o)
+	}
+	_, cfg, _ := s.split()
+	for _, o := range config.PluginOptions(cfg) {
+		out = append(out, validated{o, memberValue(o, s, problems[o.Name]), o.Values})
+	}
+	for _, o := range options[own:] {
+		add(o)
+	}
+	return out
+}
+
+// memberValue is what the framework made of the option of a plugin: null where it does not parse, which for a class is that it is not there.
+func memberValue(o config.Option, s settings, problems []string) *string {
+	v, given := s.get(o.Name)
+	if !given {
+		return o.Default
+	}
+	if o.Type != "STRING" && o.Type != "LIST" && len(problems) > 0 {
+		return nil
+	}
+	v = trimBlanks(v)
+	return &v
+}
+
+// appendValidation appends the answer to a validation.
+func appendValidation(b []byte, class string, flavor config.Flavor, s settings, problems []config.Problem) []byte {
+	_, cfg, _ := s.split()
+	byOption, rest := sortProblems(append(config.Options(flavor), config.PluginOptions(cfg)...), problems)
+	options := validatedOptions(flavor, s, byOption)
 	b = appendText(append(b, '{'), "name", class)
 	b = fmt.Append(appendMember(b, "error_count"), len(problems))
 	b = appendStrings(appendMember(b, "groups"), groups(options))
@@ -130,24 +206,13 @@ func appendValidation(b []byte, class string, flavor config.Flavor, s settings, 
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendDefinition(appendMember(append(b, '{'), "definition"), o)
-		recommended := o.Values
-		var v *string
-		if o.Connect {
-			v = parsedValue(o, s, byOption[o.Name])
-			if !strings.Contains(o.Name, ".converter") {
-				recommended = nil
-			}
-		}
-		if strings.HasSuffix(o.Name, "plugin.version") {
-			recommended = []string{*o.Default}
-		}
-		b = append(appendValue(appendMember(b, "value"), o.Name, v, recommended, byOption[o.Name], !o.Hidden), '}')
+		b = appendDefinition(appendMember(append(b, '{'), "definition"), o.Option)
+		b = append(appendValue(appendMember(b, "value"), o.Name, o.value, o.recommended, byOption[o.Name], !o.Hidden), '}')
 	}
 	return append(b, "]}"...)
 }
 
-func groups(options []config.Option) []string {
+func groups(options []validated) []string {
 	var out []string
 	seen := map[string]bool{}
 	for _, o := range options {

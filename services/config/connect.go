@@ -29,8 +29,9 @@ func (p *parser) checkConnect() {
 			p.fail(o.Name, fmt.Sprintf("Missing required configuration %q which has no default value.", o.Name))
 		}
 	}
-	p.checkPlugins("transforms", "Transformation", transformations)
-	p.checkPlugins("predicates", "Predicate", predicates)
+	for _, l := range pluginLists {
+		p.checkPlugins(l)
+	}
 }
 
 func (p *parser) invalid(option, value, why string) {
@@ -145,79 +146,4 @@ func (p *parser) checkAliases(option string, list []string) {
 	if len(slices.Compact(sorted)) != len(list) {
 		p.invalid(option, "["+strings.Join(list, ", ")+"]", "Duplicate alias provided.")
 	}
-}
-
-// checkPlugins checks the members that Kafka Connect makes of a list of aliases: a type for each that names a plugin of the kind.
-func (p *parser) checkPlugins(option, kind string, known []string) {
-	done := map[string]bool{}
-	for _, alias := range splitList(p.in[option]) {
-		if done[alias] {
-			continue
-		}
-		done[alias] = true
-		prefix := option + "." + alias + "."
-		class, ok := p.in[prefix+"type"]
-		switch class = trim(class); {
-		case !ok:
-			p.fail(prefix+"type", fmt.Sprintf("Missing required configuration %q which has no default value.", prefix+"type"))
-		case slices.ContainsFunc(known, func(k string) bool { return samePlugin(k, class) }):
-			p.checkPlugin(prefix, class)
-		case slices.ContainsFunc(otherPlugins, func(k string) bool { return samePlugin(k, class) }) ||
-			slices.ContainsFunc(transformations, func(k string) bool { return samePlugin(k, class) }):
-			p.fail(prefix+"type", fmt.Sprintf("Class class %s does not implement the %s interface", class, kind))
-		case slices.Contains(known, class+"$Key"):
-			p.fail(prefix+"type", fmt.Sprintf("This class is abstract and cannot be created. Did you mean %[1]s$Key, %[1]s$Value?", class))
-		default:
-			p.invalid(prefix+"type", class, "Class "+class+" could not be found.")
-		}
-	}
-}
-
-// checkPlugin checks the members that every transform has, and the ones of the plugins that are in most configs.
-func (p *parser) checkPlugin(prefix, class string) {
-	missing := func(m string) bool {
-		_, ok := p.in[prefix+m]
-		if !ok {
-			p.fail(prefix+m, fmt.Sprintf("Missing required configuration %q which has no default value.", prefix+m))
-		}
-		return !ok
-	}
-	pattern := func(m string) {
-		if missing(m) {
-			p.fail(prefix+m, fmt.Sprintf("Invalid value null for configuration %s: Invalid regex: null", m))
-			return
-		}
-		if _, err := toGo(p.in[prefix+m]); err != nil {
-			p.fail(prefix+m, fmt.Sprintf("Invalid value %s for configuration %s: Invalid regex: %s", p.in[prefix+m], m, err))
-		}
-	}
-	switch short := class[strings.LastIndexByte(class, '.')+1:]; short {
-	case "RegexRouter":
-		pattern("regex")
-		missing("replacement")
-	case "TopicNameMatches":
-		pattern("pattern")
-	case "HasHeaderKey":
-		missing("name")
-	case "MaskField$Key", "MaskField$Value", "ValueToKey":
-		if missing("fields") {
-			p.fail(prefix+"fields", "Configuration 'fields' values must not be null.")
-		}
-	case "Cast$Key", "Cast$Value":
-		if missing("spec") {
-			p.fail(prefix+"spec", "Must specify at least one field to cast.")
-		}
-	}
-	negate, negated := p.in[prefix+"negate"]
-	switch _, ok := p.in[prefix+"predicate"]; {
-	case negated && !ok:
-		p.fail(prefix+"negate", fmt.Sprintf("Config '%snegate' was provided but there is no config '%spredicate' defining a predicate to be negated.", prefix, prefix))
-	case negated && !strings.EqualFold(trim(negate), "true") && !strings.EqualFold(trim(negate), "false"):
-		p.invalid(prefix+"negate", negate, "Expected value to be either true or false")
-	}
-}
-
-// samePlugin reports whether a name given by a user is that of a class: in full, or its last part.
-func samePlugin(class, given string) bool {
-	return class == given || class[strings.LastIndexByte(class, '.')+1:] == given
 }

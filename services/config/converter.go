@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -32,8 +31,8 @@ func (p *parser) checkConverter(o *Option, class string) {
 	if o.Name == "header.converter" {
 		role = "HeaderConverter"
 	}
-	switch {
-	case kind == "" && slices.ContainsFunc(transformations, func(k string) bool { return samePlugin(k, class) }), kind != "" && !fits:
+	switch _, isTransformation := findPlugin(Transformation, class); {
+	case kind == "" && isTransformation, kind != "" && !fits:
 		p.fail(o.Name, fmt.Sprintf("Class class %s does not implement the %s interface", class, role))
 	case kind == "":
 		p.invalid(o.Name, class, "Class "+class+" could not be found.")

@@ -26,6 +26,7 @@ func (p *parser) checkUses() {
 	if !wrong {
 		p.checkModes()
 		p.checkColumnChanges()
+		p.checkPluginUses()
 	}
 	p.checkValueConverters()
 	p.checkTopicCreation()

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// converters matches what the validation recommends for converters: the recorded worker had more of them.
-var converters = regexp.MustCompile(`("name":"(?:key|value|header)\.converter","value":"[^"]*","recommended_values":)\[[^\]]*\]`)
+// classes matches the classes that the validation recommends: the recorded worker had more of them, and some in two versions.
+var classes = regexp.MustCompile(`("name":"(?:(?:key|value|header)\.converter|transforms\.[^".]*\.type)","value":(?:null|"[^"]*"),"recommended_values":)\[[^\]]*\]`)
 
 // noValue matches the value of an option that the recorded worker leaves out by a defect, on which it then fails at creation.
 var noValue = regexp.MustCompile(`("name":"internal\.legacy\.snapshot\.max\.threads","type"[^}]*\},"value":)(?:null|\{[^}]*\})`)
@@ -20,7 +20,7 @@ func (r *run) masked(s string) string {
 	for _, m := range r.masks {
 		s = m.re.ReplaceAllLiteralString(s, m.With)
 	}
-	s = converters.ReplaceAllString(s, "$1[]")
+	s = classes.ReplaceAllString(s, "$1[]")
 	return noValue.ReplaceAllString(s, "${1}null")
 }
 
