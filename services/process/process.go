@@ -89,7 +89,7 @@ type Process struct {
 	Config  Config
 	Member  registry.Member
 	Log     *slog.Logger
-	Level   *slog.LevelVar
+	Level   *telemetry.Levels
 	Metrics *prometheus.Registry
 	Store   *registry.Store
 	GRPC    *grpc.Server

@@ -18,18 +18,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// NewLogger returns a logger for w. level is debug, info, warn or error; format is text or json. The returned LevelVar changes the level later.
-func NewLogger(w io.Writer, level, format string) (*slog.Logger, *slog.LevelVar, error) {
-	lv := new(slog.LevelVar)
-	if err := lv.UnmarshalText([]byte(level)); err != nil {
+// NewLogger returns a logger for w. level is debug, info, warn or error; format is text or json. The returned Levels change levels later.
+func NewLogger(w io.Writer, level, format string) (*slog.Logger, *Levels, error) {
+	var root slog.Level
+	if err := root.UnmarshalText([]byte(level)); err != nil {
 		return nil, nil, fmt.Errorf("log level %q: want debug, info, warn or error", level)
 	}
-	o := &slog.HandlerOptions{Level: lv}
+	levels := newLevels(root)
+	all := &slog.HandlerOptions{Level: levelNames["ALL"]}
 	switch strings.ToLower(format) {
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, o)), lv, nil
+		return slog.New(leveled{slog.NewJSONHandler(w, all), levels}), levels, nil
 	case "", "text":
-		return slog.New(slog.NewTextHandler(w, o)), lv, nil
+		return slog.New(leveled{slog.NewTextHandler(w, all), levels}), levels, nil
 	}
 	return nil, nil, fmt.Errorf("log format %q: want text or json", format)
 }

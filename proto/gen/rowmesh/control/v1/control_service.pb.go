@@ -960,6 +960,181 @@ func (x *GetMeshResponse) GetProgress() []*LaneProgress {
 	return nil
 }
 
+// ForgetTopicsRequest names a connector.
+type ForgetTopicsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Connector; one that has no lanes here is fine.
+	Connector     string `protobuf:"bytes,1,opt,name=connector,proto3" json:"connector,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetTopicsRequest) Reset() {
+	*x = ForgetTopicsRequest{}
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetTopicsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetTopicsRequest) ProtoMessage() {}
+
+func (x *ForgetTopicsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetTopicsRequest.ProtoReflect.Descriptor instead.
+func (*ForgetTopicsRequest) Descriptor() ([]byte, []int) {
+	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ForgetTopicsRequest) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+// ForgetTopicsResponse says that it is done.
+type ForgetTopicsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetTopicsResponse) Reset() {
+	*x = ForgetTopicsResponse{}
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetTopicsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetTopicsResponse) ProtoMessage() {}
+
+func (x *ForgetTopicsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetTopicsResponse.ProtoReflect.Descriptor instead.
+func (*ForgetTopicsResponse) Descriptor() ([]byte, []int) {
+	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{18}
+}
+
+// SetLogLevelRequest is a level for a part of the process.
+type SetLogLevelRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "root", or a part with all below it: "rowmesh.publisher.kafka".
+	Logger string `protobuf:"bytes,1,opt,name=logger,proto3" json:"logger,omitempty"`
+	// TRACE, DEBUG, INFO, WARN, ERROR, FATAL, OFF or ALL.
+	Level         string `protobuf:"bytes,2,opt,name=level,proto3" json:"level,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetLogLevelRequest) Reset() {
+	*x = SetLogLevelRequest{}
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetLogLevelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetLogLevelRequest) ProtoMessage() {}
+
+func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetLogLevelRequest.ProtoReflect.Descriptor instead.
+func (*SetLogLevelRequest) Descriptor() ([]byte, []int) {
+	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *SetLogLevelRequest) GetLogger() string {
+	if x != nil {
+		return x.Logger
+	}
+	return ""
+}
+
+func (x *SetLogLevelRequest) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+// SetLogLevelResponse says that it is done.
+type SetLogLevelResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetLogLevelResponse) Reset() {
+	*x = SetLogLevelResponse{}
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetLogLevelResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetLogLevelResponse) ProtoMessage() {}
+
+func (x *SetLogLevelResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetLogLevelResponse.ProtoReflect.Descriptor instead.
+func (*SetLogLevelResponse) Descriptor() ([]byte, []int) {
+	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{20}
+}
+
 // ReportRequest asks for all.
 type ReportRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -969,7 +1144,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[17]
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -981,7 +1156,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[17]
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -994,7 +1169,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{17}
+	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{21}
 }
 
 // ReportResponse is what a member runs.
@@ -1010,7 +1185,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[18]
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1022,7 +1197,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[18]
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1035,7 +1210,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{18}
+	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReportResponse) GetLanes() []*LaneProgress {
@@ -1091,7 +1266,7 @@ type LaneProgress struct {
 
 func (x *LaneProgress) Reset() {
 	*x = LaneProgress{}
-	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[19]
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1103,7 +1278,7 @@ func (x *LaneProgress) String() string {
 func (*LaneProgress) ProtoMessage() {}
 
 func (x *LaneProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[19]
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1116,7 +1291,7 @@ func (x *LaneProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LaneProgress.ProtoReflect.Descriptor instead.
 func (*LaneProgress) Descriptor() ([]byte, []int) {
-	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{19}
+	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LaneProgress) GetConnector() string {
@@ -1283,7 +1458,14 @@ const file_rowmesh_control_v1_control_service_proto_rawDesc = "" +
 	"\x06leader\x18\x02 \x01(\tR\x06leader\x122\n" +
 	"\asources\x18\x03 \x03(\v2\x18.rowmesh.state.v1.SourceR\asources\x12,\n" +
 	"\x05lanes\x18\x04 \x03(\v2\x16.rowmesh.state.v1.LaneR\x05lanes\x12<\n" +
-	"\bprogress\x18\x05 \x03(\v2 .rowmesh.control.v1.LaneProgressR\bprogress\"\x0f\n" +
+	"\bprogress\x18\x05 \x03(\v2 .rowmesh.control.v1.LaneProgressR\bprogress\"3\n" +
+	"\x13ForgetTopicsRequest\x12\x1c\n" +
+	"\tconnector\x18\x01 \x01(\tR\tconnector\"\x16\n" +
+	"\x14ForgetTopicsResponse\"B\n" +
+	"\x12SetLogLevelRequest\x12\x16\n" +
+	"\x06logger\x18\x01 \x01(\tR\x06logger\x12\x14\n" +
+	"\x05level\x18\x02 \x01(\tR\x05level\"\x15\n" +
+	"\x13SetLogLevelResponse\"\x0f\n" +
 	"\rReportRequest\"b\n" +
 	"\x0eReportResponse\x126\n" +
 	"\x05lanes\x18\x01 \x03(\v2 .rowmesh.control.v1.LaneProgressR\x05lanes\x12\x18\n" +
@@ -1315,9 +1497,11 @@ const file_rowmesh_control_v1_control_service_proto_rawDesc = "" +
 	"\x0fDeleteConnector\x12*.rowmesh.control.v1.DeleteConnectorRequest\x1a+.rowmesh.control.v1.DeleteConnectorResponse\x12X\n" +
 	"\tSetTarget\x12$.rowmesh.control.v1.SetTargetRequest\x1a%.rowmesh.control.v1.SetTargetResponse\x12R\n" +
 	"\aRestart\x12\".rowmesh.control.v1.RestartRequest\x1a#.rowmesh.control.v1.RestartResponse\x12R\n" +
-	"\aGetMesh\x12\".rowmesh.control.v1.GetMeshRequest\x1a#.rowmesh.control.v1.GetMeshResponse2`\n" +
+	"\aGetMesh\x12\".rowmesh.control.v1.GetMeshRequest\x1a#.rowmesh.control.v1.GetMeshResponse2\xa3\x02\n" +
 	"\rMemberService\x12O\n" +
-	"\x06Report\x12!.rowmesh.control.v1.ReportRequest\x1a\".rowmesh.control.v1.ReportResponseBCZAgithub.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1;controlv1b\x06proto3"
+	"\x06Report\x12!.rowmesh.control.v1.ReportRequest\x1a\".rowmesh.control.v1.ReportResponse\x12a\n" +
+	"\fForgetTopics\x12'.rowmesh.control.v1.ForgetTopicsRequest\x1a(.rowmesh.control.v1.ForgetTopicsResponse\x12^\n" +
+	"\vSetLogLevel\x12&.rowmesh.control.v1.SetLogLevelRequest\x1a'.rowmesh.control.v1.SetLogLevelResponseBCZAgithub.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1;controlv1b\x06proto3"
 
 var (
 	file_rowmesh_control_v1_control_service_proto_rawDescOnce sync.Once
@@ -1331,7 +1515,7 @@ func file_rowmesh_control_v1_control_service_proto_rawDescGZIP() []byte {
 	return file_rowmesh_control_v1_control_service_proto_rawDescData
 }
 
-var file_rowmesh_control_v1_control_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_rowmesh_control_v1_control_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_rowmesh_control_v1_control_service_proto_goTypes = []any{
 	(*CreateConnectorRequest)(nil),  // 0: rowmesh.control.v1.CreateConnectorRequest
 	(*CreateConnectorResponse)(nil), // 1: rowmesh.control.v1.CreateConnectorResponse
@@ -1350,38 +1534,42 @@ var file_rowmesh_control_v1_control_service_proto_goTypes = []any{
 	(*ConnectorView)(nil),           // 14: rowmesh.control.v1.ConnectorView
 	(*GetMeshRequest)(nil),          // 15: rowmesh.control.v1.GetMeshRequest
 	(*GetMeshResponse)(nil),         // 16: rowmesh.control.v1.GetMeshResponse
-	(*ReportRequest)(nil),           // 17: rowmesh.control.v1.ReportRequest
-	(*ReportResponse)(nil),          // 18: rowmesh.control.v1.ReportResponse
-	(*LaneProgress)(nil),            // 19: rowmesh.control.v1.LaneProgress
-	(*v1.ConfigEntry)(nil),          // 20: rowmesh.state.v1.ConfigEntry
-	(v1.TargetState)(0),             // 21: rowmesh.state.v1.TargetState
-	(*v1.LaneStatus)(nil),           // 22: rowmesh.state.v1.LaneStatus
-	(*v1.Member)(nil),               // 23: rowmesh.state.v1.Member
-	(*v1.Source)(nil),               // 24: rowmesh.state.v1.Source
-	(*v1.Lane)(nil),                 // 25: rowmesh.state.v1.Lane
-	(v1.LaneState)(0),               // 26: rowmesh.state.v1.LaneState
-	(*v11.Position)(nil),            // 27: rowmesh.row.v1.Position
+	(*ForgetTopicsRequest)(nil),     // 17: rowmesh.control.v1.ForgetTopicsRequest
+	(*ForgetTopicsResponse)(nil),    // 18: rowmesh.control.v1.ForgetTopicsResponse
+	(*SetLogLevelRequest)(nil),      // 19: rowmesh.control.v1.SetLogLevelRequest
+	(*SetLogLevelResponse)(nil),     // 20: rowmesh.control.v1.SetLogLevelResponse
+	(*ReportRequest)(nil),           // 21: rowmesh.control.v1.ReportRequest
+	(*ReportResponse)(nil),          // 22: rowmesh.control.v1.ReportResponse
+	(*LaneProgress)(nil),            // 23: rowmesh.control.v1.LaneProgress
+	(*v1.ConfigEntry)(nil),          // 24: rowmesh.state.v1.ConfigEntry
+	(v1.TargetState)(0),             // 25: rowmesh.state.v1.TargetState
+	(*v1.LaneStatus)(nil),           // 26: rowmesh.state.v1.LaneStatus
+	(*v1.Member)(nil),               // 27: rowmesh.state.v1.Member
+	(*v1.Source)(nil),               // 28: rowmesh.state.v1.Source
+	(*v1.Lane)(nil),                 // 29: rowmesh.state.v1.Lane
+	(v1.LaneState)(0),               // 30: rowmesh.state.v1.LaneState
+	(*v11.Position)(nil),            // 31: rowmesh.row.v1.Position
 }
 var file_rowmesh_control_v1_control_service_proto_depIdxs = []int32{
-	20, // 0: rowmesh.control.v1.CreateConnectorRequest.config:type_name -> rowmesh.state.v1.ConfigEntry
-	21, // 1: rowmesh.control.v1.CreateConnectorRequest.initial_state:type_name -> rowmesh.state.v1.TargetState
+	24, // 0: rowmesh.control.v1.CreateConnectorRequest.config:type_name -> rowmesh.state.v1.ConfigEntry
+	25, // 1: rowmesh.control.v1.CreateConnectorRequest.initial_state:type_name -> rowmesh.state.v1.TargetState
 	14, // 2: rowmesh.control.v1.CreateConnectorResponse.connector:type_name -> rowmesh.control.v1.ConnectorView
-	20, // 3: rowmesh.control.v1.UpdateConnectorRequest.config:type_name -> rowmesh.state.v1.ConfigEntry
+	24, // 3: rowmesh.control.v1.UpdateConnectorRequest.config:type_name -> rowmesh.state.v1.ConfigEntry
 	14, // 4: rowmesh.control.v1.UpdateConnectorResponse.connector:type_name -> rowmesh.control.v1.ConnectorView
 	14, // 5: rowmesh.control.v1.GetConnectorResponse.connector:type_name -> rowmesh.control.v1.ConnectorView
 	14, // 6: rowmesh.control.v1.ListConnectorsResponse.connectors:type_name -> rowmesh.control.v1.ConnectorView
-	21, // 7: rowmesh.control.v1.SetTargetRequest.target:type_name -> rowmesh.state.v1.TargetState
+	25, // 7: rowmesh.control.v1.SetTargetRequest.target:type_name -> rowmesh.state.v1.TargetState
 	14, // 8: rowmesh.control.v1.RestartResponse.connector:type_name -> rowmesh.control.v1.ConnectorView
-	20, // 9: rowmesh.control.v1.ConnectorView.config:type_name -> rowmesh.state.v1.ConfigEntry
-	21, // 10: rowmesh.control.v1.ConnectorView.target:type_name -> rowmesh.state.v1.TargetState
-	22, // 11: rowmesh.control.v1.ConnectorView.lanes:type_name -> rowmesh.state.v1.LaneStatus
-	23, // 12: rowmesh.control.v1.GetMeshResponse.members:type_name -> rowmesh.state.v1.Member
-	24, // 13: rowmesh.control.v1.GetMeshResponse.sources:type_name -> rowmesh.state.v1.Source
-	25, // 14: rowmesh.control.v1.GetMeshResponse.lanes:type_name -> rowmesh.state.v1.Lane
-	19, // 15: rowmesh.control.v1.GetMeshResponse.progress:type_name -> rowmesh.control.v1.LaneProgress
-	19, // 16: rowmesh.control.v1.ReportResponse.lanes:type_name -> rowmesh.control.v1.LaneProgress
-	26, // 17: rowmesh.control.v1.LaneProgress.state:type_name -> rowmesh.state.v1.LaneState
-	27, // 18: rowmesh.control.v1.LaneProgress.position:type_name -> rowmesh.row.v1.Position
+	24, // 9: rowmesh.control.v1.ConnectorView.config:type_name -> rowmesh.state.v1.ConfigEntry
+	25, // 10: rowmesh.control.v1.ConnectorView.target:type_name -> rowmesh.state.v1.TargetState
+	26, // 11: rowmesh.control.v1.ConnectorView.lanes:type_name -> rowmesh.state.v1.LaneStatus
+	27, // 12: rowmesh.control.v1.GetMeshResponse.members:type_name -> rowmesh.state.v1.Member
+	28, // 13: rowmesh.control.v1.GetMeshResponse.sources:type_name -> rowmesh.state.v1.Source
+	29, // 14: rowmesh.control.v1.GetMeshResponse.lanes:type_name -> rowmesh.state.v1.Lane
+	23, // 15: rowmesh.control.v1.GetMeshResponse.progress:type_name -> rowmesh.control.v1.LaneProgress
+	23, // 16: rowmesh.control.v1.ReportResponse.lanes:type_name -> rowmesh.control.v1.LaneProgress
+	30, // 17: rowmesh.control.v1.LaneProgress.state:type_name -> rowmesh.state.v1.LaneState
+	31, // 18: rowmesh.control.v1.LaneProgress.position:type_name -> rowmesh.row.v1.Position
 	0,  // 19: rowmesh.control.v1.ControlService.CreateConnector:input_type -> rowmesh.control.v1.CreateConnectorRequest
 	2,  // 20: rowmesh.control.v1.ControlService.UpdateConnector:input_type -> rowmesh.control.v1.UpdateConnectorRequest
 	4,  // 21: rowmesh.control.v1.ControlService.GetConnector:input_type -> rowmesh.control.v1.GetConnectorRequest
@@ -1390,18 +1578,22 @@ var file_rowmesh_control_v1_control_service_proto_depIdxs = []int32{
 	10, // 24: rowmesh.control.v1.ControlService.SetTarget:input_type -> rowmesh.control.v1.SetTargetRequest
 	12, // 25: rowmesh.control.v1.ControlService.Restart:input_type -> rowmesh.control.v1.RestartRequest
 	15, // 26: rowmesh.control.v1.ControlService.GetMesh:input_type -> rowmesh.control.v1.GetMeshRequest
-	17, // 27: rowmesh.control.v1.MemberService.Report:input_type -> rowmesh.control.v1.ReportRequest
-	1,  // 28: rowmesh.control.v1.ControlService.CreateConnector:output_type -> rowmesh.control.v1.CreateConnectorResponse
-	3,  // 29: rowmesh.control.v1.ControlService.UpdateConnector:output_type -> rowmesh.control.v1.UpdateConnectorResponse
-	5,  // 30: rowmesh.control.v1.ControlService.GetConnector:output_type -> rowmesh.control.v1.GetConnectorResponse
-	7,  // 31: rowmesh.control.v1.ControlService.ListConnectors:output_type -> rowmesh.control.v1.ListConnectorsResponse
-	9,  // 32: rowmesh.control.v1.ControlService.DeleteConnector:output_type -> rowmesh.control.v1.DeleteConnectorResponse
-	11, // 33: rowmesh.control.v1.ControlService.SetTarget:output_type -> rowmesh.control.v1.SetTargetResponse
-	13, // 34: rowmesh.control.v1.ControlService.Restart:output_type -> rowmesh.control.v1.RestartResponse
-	16, // 35: rowmesh.control.v1.ControlService.GetMesh:output_type -> rowmesh.control.v1.GetMeshResponse
-	18, // 36: rowmesh.control.v1.MemberService.Report:output_type -> rowmesh.control.v1.ReportResponse
-	28, // [28:37] is the sub-list for method output_type
-	19, // [19:28] is the sub-list for method input_type
+	21, // 27: rowmesh.control.v1.MemberService.Report:input_type -> rowmesh.control.v1.ReportRequest
+	17, // 28: rowmesh.control.v1.MemberService.ForgetTopics:input_type -> rowmesh.control.v1.ForgetTopicsRequest
+	19, // 29: rowmesh.control.v1.MemberService.SetLogLevel:input_type -> rowmesh.control.v1.SetLogLevelRequest
+	1,  // 30: rowmesh.control.v1.ControlService.CreateConnector:output_type -> rowmesh.control.v1.CreateConnectorResponse
+	3,  // 31: rowmesh.control.v1.ControlService.UpdateConnector:output_type -> rowmesh.control.v1.UpdateConnectorResponse
+	5,  // 32: rowmesh.control.v1.ControlService.GetConnector:output_type -> rowmesh.control.v1.GetConnectorResponse
+	7,  // 33: rowmesh.control.v1.ControlService.ListConnectors:output_type -> rowmesh.control.v1.ListConnectorsResponse
+	9,  // 34: rowmesh.control.v1.ControlService.DeleteConnector:output_type -> rowmesh.control.v1.DeleteConnectorResponse
+	11, // 35: rowmesh.control.v1.ControlService.SetTarget:output_type -> rowmesh.control.v1.SetTargetResponse
+	13, // 36: rowmesh.control.v1.ControlService.Restart:output_type -> rowmesh.control.v1.RestartResponse
+	16, // 37: rowmesh.control.v1.ControlService.GetMesh:output_type -> rowmesh.control.v1.GetMeshResponse
+	22, // 38: rowmesh.control.v1.MemberService.Report:output_type -> rowmesh.control.v1.ReportResponse
+	18, // 39: rowmesh.control.v1.MemberService.ForgetTopics:output_type -> rowmesh.control.v1.ForgetTopicsResponse
+	20, // 40: rowmesh.control.v1.MemberService.SetLogLevel:output_type -> rowmesh.control.v1.SetLogLevelResponse
+	30, // [30:41] is the sub-list for method output_type
+	19, // [19:30] is the sub-list for method input_type
 	19, // [19:19] is the sub-list for extension type_name
 	19, // [19:19] is the sub-list for extension extendee
 	0,  // [0:19] is the sub-list for field type_name
@@ -1419,7 +1611,7 @@ func file_rowmesh_control_v1_control_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rowmesh_control_v1_control_service_proto_rawDesc), len(file_rowmesh_control_v1_control_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -409,17 +409,23 @@ var ControlService_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	MemberService_Report_FullMethodName = "/rowmesh.control.v1.MemberService/Report"
+	MemberService_Report_FullMethodName       = "/rowmesh.control.v1.MemberService/Report"
+	MemberService_ForgetTopics_FullMethodName = "/rowmesh.control.v1.MemberService/ForgetTopics"
+	MemberService_SetLogLevel_FullMethodName  = "/rowmesh.control.v1.MemberService/SetLogLevel"
 )
 
 // MemberServiceClient is the client API for MemberService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// MemberService is served by every capturer and publisher for the coordinators.
+// MemberService is served by every member for the coordinators.
 type MemberServiceClient interface {
-	// Report returns what the member runs and how far it is.
+	// Report returns what the member runs and how far it is; coordinators run nothing.
 	Report(ctx context.Context, in *ReportRequest, opts ...grpc.CallOption) (*ReportResponse, error)
+	// ForgetTopics makes the lanes of a connector that run here forget which topics they have written; they list them again as they write them.
+	ForgetTopics(ctx context.Context, in *ForgetTopicsRequest, opts ...grpc.CallOption) (*ForgetTopicsResponse, error)
+	// SetLogLevel changes what the member logs, until it ends.
+	SetLogLevel(ctx context.Context, in *SetLogLevelRequest, opts ...grpc.CallOption) (*SetLogLevelResponse, error)
 }
 
 type memberServiceClient struct {
@@ -440,14 +446,38 @@ func (c *memberServiceClient) Report(ctx context.Context, in *ReportRequest, opt
 	return out, nil
 }
 
+func (c *memberServiceClient) ForgetTopics(ctx context.Context, in *ForgetTopicsRequest, opts ...grpc.CallOption) (*ForgetTopicsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ForgetTopicsResponse)
+	err := c.cc.Invoke(ctx, MemberService_ForgetTopics_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *memberServiceClient) SetLogLevel(ctx context.Context, in *SetLogLevelRequest, opts ...grpc.CallOption) (*SetLogLevelResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetLogLevelResponse)
+	err := c.cc.Invoke(ctx, MemberService_SetLogLevel_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MemberServiceServer is the server API for MemberService service.
 // All implementations must embed UnimplementedMemberServiceServer
 // for forward compatibility.
 //
-// MemberService is served by every capturer and publisher for the coordinators.
+// MemberService is served by every member for the coordinators.
 type MemberServiceServer interface {
-	// Report returns what the member runs and how far it is.
+	// Report returns what the member runs and how far it is; coordinators run nothing.
 	Report(context.Context, *ReportRequest) (*ReportResponse, error)
+	// ForgetTopics makes the lanes of a connector that run here forget which topics they have written; they list them again as they write them.
+	ForgetTopics(context.Context, *ForgetTopicsRequest) (*ForgetTopicsResponse, error)
+	// SetLogLevel changes what the member logs, until it ends.
+	SetLogLevel(context.Context, *SetLogLevelRequest) (*SetLogLevelResponse, error)
 	mustEmbedUnimplementedMemberServiceServer()
 }
 
@@ -460,6 +490,12 @@ type UnimplementedMemberServiceServer struct{}
 
 func (UnimplementedMemberServiceServer) Report(context.Context, *ReportRequest) (*ReportResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Report not implemented")
+}
+func (UnimplementedMemberServiceServer) ForgetTopics(context.Context, *ForgetTopicsRequest) (*ForgetTopicsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ForgetTopics not implemented")
+}
+func (UnimplementedMemberServiceServer) SetLogLevel(context.Context, *SetLogLevelRequest) (*SetLogLevelResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetLogLevel not implemented")
 }
 func (UnimplementedMemberServiceServer) mustEmbedUnimplementedMemberServiceServer() {}
 func (UnimplementedMemberServiceServer) testEmbeddedByValue()                       {}
@@ -500,6 +536,42 @@ func _MemberService_Report_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _MemberService_ForgetTopics_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ForgetTopicsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MemberServiceServer).ForgetTopics(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MemberService_ForgetTopics_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MemberServiceServer).ForgetTopics(ctx, req.(*ForgetTopicsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MemberService_SetLogLevel_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetLogLevelRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MemberServiceServer).SetLogLevel(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MemberService_SetLogLevel_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MemberServiceServer).SetLogLevel(ctx, req.(*SetLogLevelRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // MemberService_ServiceDesc is the grpc.ServiceDesc for MemberService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -510,6 +582,14 @@ var MemberService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Report",
 			Handler:    _MemberService_Report_Handler,
+		},
+		{
+			MethodName: "ForgetTopics",
+			Handler:    _MemberService_ForgetTopics_Handler,
+		},
+		{
+			MethodName: "SetLogLevel",
+			Handler:    _MemberService_SetLogLevel_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
