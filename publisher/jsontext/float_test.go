@@ -1,4 +1,4 @@
-package convert
+package jsontext
 
 import (
 	"math"
@@ -34,7 +34,7 @@ func TestFloatSpelling(t *testing.T) {
 		{math.NaN(), 64, `"NaN"`},
 		{math.Inf(-1), 64, `"-Infinity"`},
 	} {
-		if got := string(appendFloat(nil, c.f, c.bits)); got != c.want {
+		if got := string(AppendFloat(nil, c.f, c.bits)); got != c.want {
 			t.Errorf("%v in %d bits: got %s, want %s", c.f, c.bits, got, c.want)
 		}
 	}

@@ -1,4 +1,4 @@
-package convert
+package jsontext
 
 import (
 	"math"
@@ -7,11 +7,11 @@ import (
 	"strconv"
 )
 
-// appendFloat appends f as Java's Float.toString (bitSize 32) or Double.toString (64) spells it, which is what Jackson prints: plain for
+// AppendFloat appends f as Java's Float.toString (bitSize 32) or Double.toString (64) spells it, which is what Jackson prints: plain for
 // 1e-3 <= |f| < 1e7, else d.dddEn, always with a digit after the point. NaN and the infinities are quoted.
 //
 // The digits are those of Java before 19, under which Debezium runs: the shortest that read back, except for large integers and powers of two.
-func appendFloat(dst []byte, f float64, bitSize int) []byte {
+func AppendFloat(dst []byte, f float64, bitSize int) []byte {
 	switch {
 	case math.IsNaN(f):
 		return append(dst, `"NaN"`...)
