@@ -12,6 +12,7 @@ import (
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/process"
 	"github.com/rowmesh/rowmesh/services/registry"
+	"github.com/rowmesh/rowmesh/services/telemetry"
 )
 
 // Main runs a capturer process with command line args until ctx ends.
@@ -40,7 +41,7 @@ func Main(ctx context.Context, args []string, version string, logs io.Writer) er
 		Assignments: registered{p.Store, dir, p.Member.ID, secrets}, Schemas: p.Store.Tables(), Registerer: p.Metrics, Log: p.Log,
 	})
 	capturev1.RegisterCaptureServiceServer(p.GRPC, capture.NewServer(c))
-	controlv1.RegisterMemberServiceServer(p.GRPC, Member{C: c})
+	controlv1.RegisterMemberServiceServer(p.GRPC, Member{C: c, Levels: p.Level})
 	return p.Run(ctx, nil, p.Register, dir.Run, c.Run)
 }
 
@@ -83,6 +84,8 @@ func (m registered) Owner(ctx context.Context, id registry.SourceID) (registry.M
 type Member struct {
 	controlv1.UnimplementedMemberServiceServer
 	C *Capturer
+	// Levels are those of the process; nil: they stay.
+	Levels *telemetry.Levels
 }
 
 var _ controlv1.MemberServiceServer = Member{}
@@ -94,4 +97,14 @@ func (m Member) Report(context.Context, *controlv1.ReportRequest) (*controlv1.Re
 		resp.Sources = append(resp.Sources, string(s.ID))
 	}
 	return resp, nil
+}
+
+// ForgetTopics implements controlv1.MemberServiceServer: a capturer writes none.
+func (m Member) ForgetTopics(context.Context, *controlv1.ForgetTopicsRequest) (*controlv1.ForgetTopicsResponse, error) {
+	return &controlv1.ForgetTopicsResponse{}, nil
+}
+
+// SetLogLevel implements controlv1.MemberServiceServer.
+func (m Member) SetLogLevel(_ context.Context, r *controlv1.SetLogLevelRequest) (*controlv1.SetLogLevelResponse, error) {
+	return &controlv1.SetLogLevelResponse{}, m.Levels.SetByName(r.Logger, r.Level)
 }

@@ -71,7 +71,7 @@ func Main(ctx context.Context, args []string, version string, logs io.Writer) er
 		p.Close()
 		return err
 	}
-	controlv1.RegisterMemberServiceServer(p.GRPC, Member{P: pub})
+	controlv1.RegisterMemberServiceServer(p.GRPC, Member{P: pub, Levels: p.Level})
 	return p.Run(ctx, nil, p.Register, dir.Run, pub.Run)
 }
 

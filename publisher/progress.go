@@ -11,6 +11,7 @@ import (
 	controlv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1"
 	statev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/state/v1"
 	"github.com/rowmesh/rowmesh/services/registry"
+	"github.com/rowmesh/rowmesh/services/telemetry"
 )
 
 // progress is how far a lane is, for reports. Any goroutine.
@@ -125,15 +126,39 @@ func (p *Publisher) Report(context.Context, *controlv1.ReportRequest) (*controlv
 	return resp, nil
 }
 
+// ForgetTopics serves rowmesh.control.v1.MemberService.
+func (p *Publisher) ForgetTopics(connector string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, t := range p.tasks {
+		if id.Connector == connector {
+			t.status.forgetTopics()
+		}
+	}
+}
+
 // Member serves MemberService for a publisher.
 type Member struct {
 	controlv1.UnimplementedMemberServiceServer
 	P *Publisher
+	// Levels are those of the process; nil: they stay.
+	Levels *telemetry.Levels
 }
 
 // Report implements MemberService.
 func (m Member) Report(ctx context.Context, r *controlv1.ReportRequest) (*controlv1.ReportResponse, error) {
 	return m.P.Report(ctx, r)
+}
+
+// ForgetTopics implements MemberService.
+func (m Member) ForgetTopics(_ context.Context, r *controlv1.ForgetTopicsRequest) (*controlv1.ForgetTopicsResponse, error) {
+	m.P.ForgetTopics(r.Connector)
+	return &controlv1.ForgetTopicsResponse{}, nil
+}
+
+// SetLogLevel implements MemberService.
+func (m Member) SetLogLevel(_ context.Context, r *controlv1.SetLogLevelRequest) (*controlv1.SetLogLevelResponse, error) {
+	return &controlv1.SetLogLevelResponse{}, m.Levels.SetByName(r.Logger, r.Level)
 }
 
 var _ controlv1.MemberServiceServer = Member{}

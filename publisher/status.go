@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
@@ -24,9 +25,11 @@ type status struct {
 	now      registry.LaneStatus
 	warnings map[string][]string // by what they are about
 	topics   map[string]bool
-	stored   registry.LaneStatus
-	dirty    chan struct{} // 1: something changed
-	end      context.CancelFunc
+	// forgotten counts the times that the topics were forgotten.
+	forgotten atomic.Uint64
+	stored    registry.LaneStatus
+	dirty     chan struct{} // 1: something changed
+	end       context.CancelFunc
 }
 
 // statusRetry is the pause after a failed write; while etcd is away one attempt a second is nothing.
@@ -147,6 +150,15 @@ func (s *status) warn(about string, texts ...string) {
 		s.warnings[about] = texts
 	}
 	s.changed()
+}
+
+// forgetTopics forgets the topics that were written. The lane names each again when it writes it next: see sink.target.
+func (s *status) forgetTopics() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.topics)
+	s.stored = registry.LaneStatus{} // those that are written again must be stored again
+	s.forgotten.Add(1)
 }
 
 // topic adds a topic that is written.

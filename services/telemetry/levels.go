@@ -67,6 +67,15 @@ func (l *Levels) Set(name string, level slog.Level) {
 	l.any.Store(len(l.named) > 1)
 }
 
+// SetByName is Set with the name of a level. Nil Levels stay as they are.
+func (l *Levels) SetByName(name, level string) error {
+	v, err := ParseLevel(level)
+	if err == nil && l != nil {
+		l.Set(name, v)
+	}
+	return err
+}
+
 // of returns the level of a logger: its own, or the nearest above it.
 func (l *Levels) of(name string) slog.Level {
 	l.mu.Lock()
