@@ -36,6 +36,7 @@ type target struct {
 	id         int32
 	partitions int32
 	name       string
+	named      uint64 // status.forgotten when the status last named the topic
 }
 
 // extraHeaders are the names of convert's extra headers.
@@ -171,6 +172,10 @@ func kafkaHeaders(hs []convert.Header) []kafka.Header {
 func (s *sink) target(ctx context.Context, topic *convert.Topic) (*target, error) {
 	to := s.topics[topic]
 	if to != nil {
+		if n := s.t.status.forgotten.Load(); n != to.named {
+			to.named = n
+			s.t.status.topic(to.name)
+		}
 		if n := s.t.topics.Partitions(to.name); n > 0 {
 			to.partitions = n
 			return to, nil
