@@ -35,7 +35,7 @@ func (t *task) commit() error {
 	// A commit that waits longer than the broker keeps the transaction has failed already.
 	ctx, cancel := context.WithTimeout(t.work, transactionTimeout)
 	defer cancel()
-	started := time.Now()
+	started := t.p.out.now()
 	if err := t.begin(); err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (t *task) commit() error {
 	t.out.sticky++
 	t.status.snapshotDone(!t.place.taken.InSnapshot())
 	c := t.progress.committed(&t.place)
-	t.p.metrics.committed(t.id.Connector, c, time.Since(started), t.place.lag())
+	t.p.metrics.committed(t.id.Connector, c, t.p.out.now().Sub(started), t.place.lag())
 	return nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/rowmesh/rowmesh/publisher/kafka"
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/offset"
 	"github.com/rowmesh/rowmesh/services/registry"
@@ -71,7 +70,7 @@ func (t *task) checkpoint(ctx context.Context) (o offset.Offset, ok bool, err er
 	}
 	old := make([]offset.Offset, prev.Count)
 	complete := true
-	patience := time.Now().Add(frozenTimeout)
+	patience := t.p.out.now().Add(frozenTimeout)
 	for j := range prev.Count {
 		var found bool
 		if old[j], found, err = t.oldCheckpoint(ctx, store, j, prev.Number, patience); err != nil {
@@ -106,7 +105,7 @@ func (t *task) checkpoint(ctx context.Context) (o offset.Offset, ok bool, err er
 }
 
 // firstLayout finds the place of a lane whose connector never had another number of lanes here.
-func (t *task) firstLayout(ctx context.Context, store *offset.Store, o offset.Offset, ok bool) (offset.Offset, bool, error) {
+func (t *task) firstLayout(ctx context.Context, store offsets, o offset.Offset, ok bool) (offset.Offset, bool, error) {
 	plain := offset.Key{Connector: t.id.Connector, Server: t.cfg.TopicPrefix}
 	kept := plain
 	kept.Frozen = t.lane.Layout
@@ -129,14 +128,14 @@ func (t *task) firstLayout(ctx context.Context, store *offset.Store, o offset.Of
 
 // lostLayout finds the place of a lane whose record is of a layout that the mesh does not know any more: its etcd was lost, or the connector came from another
 // mesh. How the tables were spread is not known then, so all start where the lane that was furthest behind stood. What the others had delivered comes again.
-func (t *task) lostLayout(ctx context.Context, store *offset.Store, o offset.Offset) (offset.Offset, bool, error) {
+func (t *task) lostLayout(ctx context.Context, store offsets, o offset.Offset) (offset.Offset, bool, error) {
 	k := t.key()
 	k.Frozen = o.Layout
 	if err := t.keep(ctx, frozen{k.Bytes(), o.Append(nil)}); err != nil {
 		return o, false, fmt.Errorf("keep the place of the layout before: %w", err)
 	}
 	var old []offset.Offset
-	patience := time.Now().Add(frozenTimeout)
+	patience := t.p.out.now().Add(frozenTimeout)
 	for j := uint32(0); ; j++ { // lanes have no gaps between their numbers
 		c, found, err := t.oldCheckpoint(ctx, store, j, o.Layout, patience)
 		if err != nil {
@@ -168,7 +167,7 @@ func (t *task) lostLayout(ctx context.Context, store *offset.Store, o offset.Off
 const frozenTimeout = 5 * time.Second
 
 // oldCheckpoint returns the last checkpoint of lane j of the layout before; found is false if it never had one.
-func (t *task) oldCheckpoint(ctx context.Context, store *offset.Store, j uint32, layout uint64, patience time.Time) (o offset.Offset, found bool, err error) {
+func (t *task) oldCheckpoint(ctx context.Context, store offsets, j uint32, layout uint64, patience time.Time) (o offset.Offset, found bool, err error) {
 	key := offset.Key{Connector: t.id.Connector, Server: t.cfg.TopicPrefix, Lane: j}
 	frozenKey := key
 	frozenKey.Frozen = layout
@@ -191,11 +190,9 @@ func (t *task) oldCheckpoint(ctx context.Context, store *offset.Store, j uint32,
 			if frozen && kept.Equal(&o) {
 				return o, true, nil
 			}
-			if time.Now().Before(patience) {
-				select {
-				case <-ctx.Done():
-					return o, false, ctx.Err()
-				case <-time.After(50 * time.Millisecond): // beside the reads, which take as long
+			if t.p.out.now().Before(patience) {
+				if err := t.p.out.sleep(ctx, 50*time.Millisecond); err != nil { // beside the reads, which take as long
+					return o, false, err
 				}
 				continue
 			}
@@ -212,7 +209,7 @@ func (t *task) fenceOther(ctx context.Context, j uint32) error {
 	if t.atLeastOnce {
 		return nil // there is no fence to be had
 	}
-	p, err := kafka.New(t.producerConfig(t.transactionalID(j)))
+	p, err := t.p.out.producer(t.producerConfig(t.transactionalID(j)))
 	if err != nil {
 		return err
 	}

@@ -23,35 +23,31 @@ func (t *task) next() {
 		t.machine.Took(t.clock(), lane.Taken{End: true, Urgent: true})
 		return
 	}
-	stream := t.stream.ch
+	w := waking{stream: t.stream.ch, inbox: t.inbox.wake, broken: t.producer.Broken()}
 	at, ok := t.machine.WakeAt()
 	if t.held > 0 { // streaming.delay.ms
-		stream = nil
+		w.stream = nil
 		if !ok || t.held < at {
 			at, ok = t.held, true
 		}
 	}
-	var timer <-chan time.Time
 	if ok && !t.ready() {
-		tm := time.NewTimer(at - t.clock())
-		defer tm.Stop()
-		timer = tm.C
+		w.at = t.born.Add(at)
 	}
-	select {
-	case m := <-stream:
-		err := m.err
-		if err == nil {
-			err = t.handle(m.m)
-			t.stream.s.Release(m.m)
-		}
-		if err != nil {
+	m, got := t.p.out.wait(t.ctx, w)
+	if !got {
+		if err := t.producer.Err(); err != nil {
 			t.broke(err)
 		}
-	case <-t.inbox.wake:
-	case <-t.ctx.Done():
-	case <-t.producer.Broken():
-		t.broke(t.producer.Err())
-	case <-timer:
+		return
+	}
+	err := m.err
+	if err == nil {
+		err = t.handle(m.m)
+		t.stream.s.Release(m.m)
+	}
+	if err != nil {
+		t.broke(err)
 	}
 }
 
@@ -233,10 +229,10 @@ func (t *task) moved(c *rowv1.Checkpoint, taken lane.Taken) error {
 // events only, and at the end of the snapshot. The place must be one to commit at, so that each says that its offset has moved.
 func (t *task) heartbeat(taken *lane.Taken, forced bool) error {
 	every := t.cfg.HeartbeatInterval
-	if every <= 0 || t.id.Task != 0 || !taken.End || !forced && time.Since(t.beat) < every {
+	if every <= 0 || t.id.Task != 0 || !taken.End || !forced && t.p.out.now().Sub(t.beat) < every {
 		return nil
 	}
-	t.beat = time.Now()
+	t.beat = t.p.out.now()
 	t.encoded.Reset()
 	t.encoder.Heartbeat(&t.encoded)
 	n, err := t.out.send(t.work, &t.encoded, nil)

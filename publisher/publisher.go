@@ -86,6 +86,7 @@ type Publisher struct {
 	subscribe Subscribe
 	log       *slog.Logger
 	metrics   *metrics
+	out       outside
 
 	mu    sync.Mutex
 	tasks map[registry.LaneID]*task // guarded by mu; only Run changes it
@@ -97,12 +98,11 @@ func New(cfg Config, mesh Assignments, subscribe Subscribe, log *slog.Logger, re
 	if err != nil {
 		return nil, err
 	}
-	return &Publisher{cfg: cfg.withDefaults(), mesh: mesh, subscribe: subscribe, log: log, metrics: m, tasks: map[registry.LaneID]*task{}}, nil
+	return &Publisher{cfg: cfg.withDefaults(), mesh: mesh, subscribe: subscribe, log: log, metrics: m, out: machine{}, tasks: map[registry.LaneID]*task{}}, nil
 }
 
 // Run runs lanes until ctx ends; then each lane commits what it may commit at once, within a few seconds.
 func (p *Publisher) Run(ctx context.Context) error {
-	assigned := map[registry.LaneID]registry.Lane{}
 	ended := make(chan registry.LaneID)
 	var running sync.WaitGroup
 	defer func() {
@@ -119,15 +119,11 @@ func (p *Publisher) Run(ctx context.Context) error {
 			}
 		}
 	}()
-	start := func(l registry.Lane) {
-		t := newTask(p, l.LaneID)
-		t.inbox.put(&l)
-		p.mu.Lock()
-		p.tasks[l.LaneID] = t
-		p.mu.Unlock()
+	r := &roster{p: p, assigned: map[registry.LaneID]registry.Lane{}}
+	r.start = func(t *task) {
 		running.Go(func() {
 			t.run(ctx)
-			ended <- l.LaneID
+			ended <- t.id
 		})
 	}
 	watch := p.mesh.Watch(ctx)
@@ -140,31 +136,58 @@ func (p *Publisher) Run(ctx context.Context) error {
 				<-ctx.Done()
 				return ctx.Err()
 			}
-			next := map[registry.LaneID]registry.Lane{}
-			for _, l := range lanes {
-				next[l.LaneID] = l
-			}
-			for id := range assigned {
-				if _, still := next[id]; !still {
-					p.task(id).inbox.put(nil)
-				}
-			}
-			assigned = next
-			for _, id := range slices.SortedFunc(maps.Keys(next), compareLanes) {
-				if l := next[id]; p.task(id) != nil {
-					p.task(id).inbox.put(&l)
-				} else {
-					start(l)
-				}
-			}
+			r.follow(lanes)
 		case id := <-ended:
-			p.mu.Lock()
-			delete(p.tasks, id)
-			p.mu.Unlock()
-			if l, again := assigned[id]; again && ctx.Err() == nil { // it came back while the task ended
-				start(l)
-			}
+			r.ended(id, ctx.Err() == nil)
 		}
+	}
+}
+
+// roster is what a publisher has and which tasks run for it. One goroutine uses it.
+type roster struct {
+	p        *Publisher
+	assigned map[registry.LaneID]registry.Lane
+	// start runs a task; when that ends, ended is called.
+	start func(t *task)
+}
+
+// follow takes over all lanes that the member has now.
+func (r *roster) follow(lanes []registry.Lane) {
+	next := map[registry.LaneID]registry.Lane{}
+	for _, l := range lanes {
+		next[l.LaneID] = l
+	}
+	for id := range r.assigned {
+		if _, still := next[id]; !still {
+			r.p.task(id).inbox.put(nil)
+		}
+	}
+	r.assigned = next
+	for _, id := range slices.SortedFunc(maps.Keys(next), compareLanes) {
+		if l := next[id]; r.p.task(id) != nil {
+			r.p.task(id).inbox.put(&l)
+		} else {
+			r.begin(l)
+		}
+	}
+}
+
+func (r *roster) begin(l registry.Lane) {
+	t := newTask(r.p, l.LaneID)
+	t.inbox.put(&l)
+	r.p.mu.Lock()
+	r.p.tasks[l.LaneID] = t
+	r.p.mu.Unlock()
+	r.start(t)
+}
+
+// ended takes a task out that has ended; on says that the process goes on.
+func (r *roster) ended(id registry.LaneID, on bool) {
+	r.p.mu.Lock()
+	delete(r.p.tasks, id)
+	r.p.mu.Unlock()
+	if l, again := r.assigned[id]; again && on { // it came back while the task ended
+		r.begin(l)
 	}
 }
 
@@ -218,4 +241,4 @@ func (b *inbox) take() (l *registry.Lane, fresh bool) {
 }
 
 // clock is the lane machine's time.
-func (t *task) clock() time.Duration { return time.Since(t.born) }
+func (t *task) clock() time.Duration { return t.p.out.now().Sub(t.born) }

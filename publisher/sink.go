@@ -64,7 +64,7 @@ func maxRecordBytes(cfg *config.Connector) int {
 
 func (t *task) newEncoder(cfg *config.Connector) (*convert.Encoder, error) {
 	return convert.New(cfg, convert.Options{
-		RunID: t.p.cfg.RunID, TaskID: int(t.id.Task), Now: func() int64 { return time.Now().UnixNano() }, Tolerate: cfg.ErrorsTolerance == "all",
+		RunID: t.p.cfg.RunID, TaskID: int(t.id.Task), Now: func() int64 { return t.p.out.now().UnixNano() }, Tolerate: cfg.ErrorsTolerance == "all",
 	})
 }
 

@@ -3,7 +3,6 @@ package publisher
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -193,13 +192,13 @@ func (t *task) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("subscribe to %s at capturer %s: %w", t.source, addr, err)
 	}
-	t.stream = newPump(s)
+	t.stream = t.p.out.pump(s)
 	t.running()
 	return nil
 }
 
 func (t *task) running() {
-	t.lastErr, t.fatal, t.beat = nil, false, time.Now()
+	t.lastErr, t.fatal, t.beat = nil, false, t.p.out.now()
 	t.log.Info("lane runs", "generation", t.lane.Generation, "position", t.place.position(), "snapshot", t.start.snapshot != nil)
 }
 

@@ -50,8 +50,8 @@ type task struct {
 	// What the lane runs on, from Fence to Release.
 	cfg      *config.Connector
 	source   registry.SourceID
-	producer *kafka.Producer
-	topics   *kafka.Topics
+	producer producer
+	topics   topics
 	out      *sink
 	encoder  *convert.Encoder
 	encoded  convert.Output
@@ -87,7 +87,7 @@ type task struct {
 
 func newTask(p *Publisher, id registry.LaneID) *task {
 	log := p.log.With("connector", id.Connector, "task", id.Task)
-	t := &task{p: p, id: id, log: log, inbox: newInbox(), born: time.Now(), progress: newProgress(id)}
+	t := &task{p: p, id: id, log: log, inbox: newInbox(), born: p.out.now(), progress: newProgress(id)}
 	t.status = newStatus(p.mesh, p.cfg.WorkerID, id, log)
 	t.machine = lane.New(cutOf(nil))
 	return t
@@ -195,17 +195,7 @@ func (t *task) assign(l *registry.Lane) {
 
 // wait sleeps until an assignment comes, the process ends, or at (if not zero).
 func (t *task) wait(at time.Time) {
-	var timer <-chan time.Time
-	if !at.IsZero() {
-		tm := time.NewTimer(time.Until(at))
-		defer tm.Stop()
-		timer = tm.C
-	}
-	select {
-	case <-t.ctx.Done():
-	case <-t.inbox.wake:
-	case <-timer:
-	}
+	t.p.out.wait(t.ctx, waking{inbox: t.inbox.wake, at: at})
 }
 
 // delay waits for snapshot.delay.ms before a snapshot. The error is context.Canceled if an assignment or the end of the process comes first; what is left of
@@ -215,12 +205,12 @@ func (t *task) delay() error {
 		return nil
 	}
 	if t.delayedFor != t.lane.Generation {
-		t.delayedFor, t.delayed = t.lane.Generation, time.Now().Add(t.cfg.Snapshot.Delay)
+		t.delayedFor, t.delayed = t.lane.Generation, t.p.out.now().Add(t.cfg.Snapshot.Delay)
 		t.log.Info("snapshot waits", "delay", t.cfg.Snapshot.Delay)
 	}
 	t.report(registry.LaneRunning, nil, time.Time{})
 	t.wait(t.delayed)
-	if time.Now().Before(t.delayed) {
+	if t.p.out.now().Before(t.delayed) {
 		return fmt.Errorf("wait of snapshot.delay.ms: %w", context.Canceled)
 	}
 	return nil
@@ -360,10 +350,10 @@ func (t *task) newProducer() error {
 		id = ""
 	}
 	var err error
-	if t.producer, err = kafka.New(t.producerConfig(id)); err != nil {
+	if t.producer, err = t.p.out.producer(t.producerConfig(id)); err != nil {
 		return err
 	}
-	if t.topics, err = t.producer.Topics(); err != nil {
+	if t.topics, err = t.producer.topics(); err != nil {
 		return err
 	}
 	t.out = newSink(t)
@@ -392,7 +382,7 @@ func (t *task) client() map[string]string {
 	return m
 }
 
-func (t *task) offsets() *offset.Store {
+func (t *task) offsets() offsets {
 	topic := t.cfg.OffsetsTopic
 	if topic == "" {
 		topic = t.p.cfg.OffsetsTopic
@@ -403,7 +393,7 @@ func (t *task) offsets() *offset.Store {
 			client[k] = v
 		}
 	}
-	return offset.NewStore(offset.Config{Client: client, Topic: topic, Partitions: t.p.cfg.OffsetsPartitions, ReplicationFactor: t.p.cfg.OffsetsReplication})
+	return t.p.out.offsets(offset.Config{Client: client, Topic: topic, Partitions: t.p.cfg.OffsetsPartitions, ReplicationFactor: t.p.cfg.OffsetsReplication})
 }
 
 // release drops the stream and the producer with its open transaction.
