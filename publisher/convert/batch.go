@@ -295,7 +295,7 @@ func (e *Encoder) rekey(r Record, number uint32, out *Output) error {
 	}{{&oldKey, NewKey, e.cells[1]}, {&newKey, OldKey, e.cells[0]}} {
 		start := len(out.Arena)
 		var err error
-		if out.Arena, err = appendHeaderStruct(out.Arena, g.plan.header, h.cells, g.trim); err != nil {
+		if out.Arena, err = appendHeaderStruct(out.Arena, g.plan.header, g.plan.headerTail, h.cells, g.trim); err != nil {
 			return err
 		}
 		h.record.Extra, h.record.ExtraValue = h.extra, out.since(start)
@@ -342,11 +342,11 @@ func (e *Encoder) finish(r *Record, start int, number uint32, op row.Op, out *Ou
 // appendKey appends the key of an image and hashes it. Tables without key have none.
 func (e *Encoder) appendKey(r *Record, cells []row.Cell, out *Output) error {
 	p := e.group.plan
-	if len(p.key) == 0 {
+	if !p.keyed {
 		return nil
 	}
 	start := len(out.Arena)
-	dst := append(append(out.Arena, p.keyHead...), '{')
+	dst := append(out.Arena, p.keyHead...)
 	for i := range p.key {
 		f := &p.key[i]
 		dst = append(dst, f.open...)
@@ -363,7 +363,7 @@ func (e *Encoder) appendKey(r *Record, cells []row.Cell, out *Output) error {
 			return err
 		}
 	}
-	out.Arena = append(append(dst, '}'), p.keyTail...)
+	out.Arena = append(dst, p.keyTail...)
 	r.Key = out.since(start)
 	r.Hash = Murmur2(out.Arena[start:])
 	return nil

@@ -35,6 +35,7 @@ type Encoder struct {
 	connector string // "mysql" or "mariadb"
 	modes     columnModes
 
+	naming      naming
 	messageKeys []messageKey
 	columns     columnFilter
 	mappers     []mapper
@@ -94,10 +95,9 @@ func New(cfg *config.Connector, opts Options) (*Encoder, error) {
 			return nil, errs.E(errs.Invalid, "%s: the converter %s is not supported; use org.apache.kafka.connect.json.JsonConverter", option, c.Class)
 		}
 	}
-	switch cfg.TopicStrategy {
-	case "", defaultStrategy, unicodeStrategy:
-	default:
-		return nil, errs.E(errs.Invalid, "topic.naming.strategy: %s is not supported; use %s or %s", cfg.TopicStrategy, defaultStrategy, unicodeStrategy)
+	var err error
+	if e.naming, err = newNaming(cfg); err != nil {
+		return nil, err
 	}
 	if err := e.compileFilters(); err != nil {
 		return nil, err
@@ -245,9 +245,13 @@ func (e *Encoder) forget(id uint32) {
 	e.byTable[name] = kept
 }
 
-// topic returns the topic of a name.
+// topic returns the topic of a name, which is sanitized.
 func (e *Encoder) topic(name string, kind TopicKind) *Topic {
-	name = sanitizeTopic(name, e.cfg.TopicStrategy == unicodeStrategy)
+	return e.named(e.naming.sanitize(name), kind)
+}
+
+// named returns the topic of a name as it is.
+func (e *Encoder) named(name string, kind TopicKind) *Topic {
 	t := e.topics[name]
 	if t == nil {
 		t = &Topic{name, kind}
@@ -256,20 +260,22 @@ func (e *Encoder) topic(name string, kind TopicKind) *Topic {
 	return t
 }
 
-// delimiter is topic.delimiter.
-func (e *Encoder) delimiter() string {
-	if e.cfg.TopicDelimiter == "" {
-		return "."
+func (e *Encoder) dataTopic(database, table string) (*Topic, error) {
+	name, err := e.naming.data(database, table)
+	if err != nil {
+		return nil, err
 	}
-	return e.cfg.TopicDelimiter
+	return e.named(name, DataTopic), nil
 }
 
-func (e *Encoder) dataTopic(database, table string) *Topic {
-	return e.topic(strings.Join([]string{e.cfg.TopicPrefix, database, table}, e.delimiter()), DataTopic)
+// TopicOf returns the topic of a table, for creating topics ahead of rows; the one without topic.regex where that makes none of it.
+func (e *Encoder) TopicOf(database, table string) *Topic {
+	t, err := e.dataTopic(database, table)
+	if err != nil {
+		return e.topic(e.naming.origin(database, table), DataTopic)
+	}
+	return t
 }
-
-// TopicOf returns the topic of a table, for creating topics ahead of rows.
-func (e *Encoder) TopicOf(database, table string) *Topic { return e.dataTopic(database, table) }
 
 // columnError names the column of a conversion error.
 type columnError struct {

@@ -18,8 +18,8 @@ func headerEscape[T []byte | string](dst []byte, s T) []byte {
 }
 
 // appendHeaderStruct appends the key of an image as SimpleHeaderConverter prints a struct: strings with only the quote and the backslash escaped,
-// numbers plainly, bytes in base64, Connect's own dates and times as text.
-func appendHeaderStruct(dst []byte, fields []field, cells []row.Cell, trim bool) ([]byte, error) {
+// numbers plainly, bytes in base64, Connect's own dates and times as text. tail closes it.
+func appendHeaderStruct(dst []byte, fields []field, tail []byte, cells []row.Cell, trim bool) ([]byte, error) {
 	dst = append(dst, '{')
 	for i := range fields {
 		f := &fields[i]
@@ -36,7 +36,7 @@ func appendHeaderStruct(dst []byte, fields []field, cells []row.Cell, trim bool)
 			return dst, columnError{f.source.Name, err}
 		}
 	}
-	return append(dst, '}'), nil
+	return append(dst, tail...), nil
 }
 
 func (c *column) appendHeaderValue(dst []byte, cell *row.Cell, trim bool) ([]byte, error) {

@@ -16,7 +16,7 @@ func (h *heartbeat) init(e *Encoder) {
 	}
 	name := e.cfg.HeartbeatTopic
 	if name == "" {
-		name = prefix + e.delimiter() + e.cfg.TopicPrefix
+		name = e.naming.join(prefix, e.cfg.TopicPrefix)
 	}
 	h.topic = e.topic(name, HeartbeatTopic)
 	key := surroundBy(heartbeatKey, e.cfg.KeyConverter.Schemas)

@@ -65,12 +65,6 @@ type Topic struct {
 	Kind TopicKind
 }
 
-// Names of the topic naming strategies that are supported.
-const (
-	defaultStrategy = "io.debezium.schema.DefaultTopicNamingStrategy"
-	unicodeStrategy = "io.debezium.schema.DefaultUnicodeTopicNamingStrategy"
-)
-
 // maxTopicLength is Kafka's limit.
 const maxTopicLength = 249
 

@@ -29,8 +29,11 @@ type plan struct {
 	topic  *Topic
 
 	key, value, header []field
-	// keyHead and keyTail surround the key's payload, valueHead and valueTail the envelope's: the schema and what closes it, or nothing.
+	keyed              bool // rows have keys
+	// keyHead and keyTail surround the fields of the key, headerTail closes those of a key in a header; valueHead and valueTail surround the envelope. They hold
+	// the schema and what closes it, and keyTail and headerTail the field that names the table, where there is one.
 	keyHead, keyTail     []byte
+	headerTail           []byte
 	valueHead, valueTail []byte
 	// sourceDB and sourceTable are constant parts of the source block.
 	sourceDB, sourceTable []byte
@@ -49,8 +52,12 @@ func (e *Encoder) compile(t *rowv1.Table) (*plan, error) {
 	if len(t.Columns) == 0 { // images of it would be empty, and any number of rows fit into nothing
 		return nil, fmt.Errorf("table %s.%s has no columns", t.Database, t.Table)
 	}
-	p := &plan{table: t, name: t.Database + "." + t.Table, layout: row.NewLayout(t.Columns), topic: e.dataTopic(t.Database, t.Table)}
 	qualified := t.Database + "." + t.Table
+	p := &plan{table: t, name: qualified, layout: row.NewLayout(t.Columns)}
+	var err error
+	if p.topic, err = e.dataTopic(t.Database, t.Table); err != nil {
+		return nil, fmt.Errorf("table %s: %w", qualified, err)
+	}
 	keyColumns, err := e.keyColumns(t, qualified)
 	if err != nil {
 		return nil, err
@@ -73,7 +80,8 @@ func (e *Encoder) compile(t *rowv1.Table) (*plan, error) {
 	if p.header, err = e.compileFields(t, keyColumns, key); err != nil {
 		return nil, err
 	}
-	e.renderSchemas(p)
+	e.renderKey(p)
+	e.renderValue(p)
 	p.sourceDB = append(appendString([]byte(`,"db":`), t.Database), `,"sequence":null,"ts_us":`...)
 	p.sourceTable = append(appendString([]byte(`,"table":`), t.Table), `,"server_id":`...)
 	return p, nil
@@ -177,25 +185,50 @@ func (f *field) placeholder(text string) []byte {
 	return appendString(nil, text)
 }
 
-// renderSchemas renders the schemas of key and value, where the converters want them.
-func (e *Encoder) renderSchemas(p *plan) {
-	names := nameMode(e.cfg.SchemaNameMode)
-	name := func(part string) []byte { return appendString(nil, names.schema(p.topic.Name+"."+part)) }
-	if len(p.key) > 0 && e.cfg.KeyConverter.Schemas {
-		b := append([]byte(`{"schema":{"type":"struct","fields":[`), fieldSchemas(p.key)...)
-		b = append(append(b, `],"optional":false,"name":`...), name("Key")...)
-		p.keyHead = append(b, `},"payload":`...)
-		p.keyTail = []byte("}")
+// schemaName renders the name of one of a table's schemas.
+func (e *Encoder) schemaName(p *plan, part string) []byte {
+	return appendString(nil, nameMode(e.cfg.SchemaNameMode).schema(p.topic.Name+"."+part))
+}
+
+// renderKey renders what stands around the fields of a key: the schema, where the converter wants it, and the field that names the table.
+func (e *Encoder) renderKey(p *plan) {
+	fields := fieldSchemas(p.key)
+	p.keyTail, p.headerTail = []byte("}"), []byte("}")
+	if name := e.naming.keyField; name != "" {
+		comma := ""
+		if len(p.key) > 0 {
+			comma = ","
+		}
+		table := e.naming.table(p.table.Database, p.table.Table)
+		quoted := appendString(nil, name)
+		fields = append(append(append(fields, comma+`{"type":"string","optional":false,"field":`...), quoted...), '}')
+		p.keyTail = append(appendString(append(append([]byte(comma), quoted...), ':'), table), '}')
+		p.headerTail = append(headerEscape([]byte(comma+`"`), name), `":"`...)
+		p.headerTail = append(headerEscape(p.headerTail, table), `"}`...)
 	}
+	if p.keyed = len(fields) > 0; !p.keyed {
+		return
+	}
+	if e.cfg.KeyConverter.Schemas {
+		b := append([]byte(`{"schema":{"type":"struct","fields":[`), fields...)
+		b = append(append(b, `],"optional":false,"name":`...), e.schemaName(p, "Key")...)
+		p.keyHead = append(b, `},"payload":`...)
+		p.keyTail = append(p.keyTail, '}')
+	}
+	p.keyHead = append(p.keyHead, '{')
+}
+
+// renderValue renders what stands around an envelope.
+func (e *Encoder) renderValue(p *plan) {
 	if !e.cfg.ValueConverter.Schemas {
 		return
 	}
 	row := append([]byte(`{"type":"struct","fields":[`), fieldSchemas(p.value)...)
-	row = append(append(row, `],"optional":true,"name":`...), name("Value")...)
+	row = append(append(row, `],"optional":true,"name":`...), e.schemaName(p, "Value")...)
 	b := append([]byte(`{"schema":{"type":"struct","fields":[`), row...)
 	b = append(append(append(b, `,"field":"before"},`...), row...), `,"field":"after"},`...)
 	b = append(append(append(b, sourceSchema(e.connector)...), ','), envelopeRest...)
-	b = append(append(b, `],"optional":false,"name":`...), name("Envelope")...)
+	b = append(append(b, `],"optional":false,"name":`...), e.schemaName(p, "Envelope")...)
 	p.valueHead = append(b, `,"version":2},"payload":`...)
 	p.valueTail = []byte("}")
 }

@@ -56,7 +56,7 @@ func (t *transactions) init(e *Encoder) {
 	if name == "" {
 		name = "transaction"
 	}
-	t.topic = e.topic(e.cfg.TopicPrefix+e.delimiter()+name, DataTopic)
+	t.topic = e.topic(e.naming.join(e.cfg.TopicPrefix, name), DataTopic)
 	t.key, t.value = surroundBy(transactionKey, e.cfg.KeyConverter.Schemas), surroundBy(transactionValue, e.cfg.ValueConverter.Schemas)
 }
 

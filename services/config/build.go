@@ -125,10 +125,7 @@ func (p *parser) buildEvents(c *Connector) {
 	c.TransactionMetadata = p.boolean("provide.transaction.metadata")
 	c.ExtendedHeaders = p.boolean("extended.headers.enabled")
 	c.TopicDelimiter = p.get("topic.delimiter")
-	c.TopicStrategy = defaultStrategy
-	if trim(p.get("topic.naming.strategy")) == unicodeStrategy {
-		c.TopicStrategy = unicodeStrategy
-	}
+	c.TopicStrategy, c.TopicRouting = p.strategy(), p.topicRouting()
 	c.TransactionTopic = p.get("topic.transaction")
 	c.HeartbeatInterval = p.millis("heartbeat.interval.ms")
 	c.HeartbeatPrefix = p.get("topic.heartbeat.prefix")

@@ -61,8 +61,9 @@ type Connector struct {
 	TransactionMetadata   bool   // provide.transaction.metadata
 	ExtendedHeaders       bool   // extended.headers.enabled
 	TopicDelimiter        string // topic.delimiter
-	TopicStrategy         string // topic.naming.strategy
-	TransactionTopic      string // topic.transaction
+	TopicStrategy         TopicStrategy
+	TopicRouting          *TopicRouting // of the regex strategies; nil with others
+	TransactionTopic      string        // topic.transaction
 	HeartbeatInterval     time.Duration
 	HeartbeatPrefix       string        // topic.heartbeat.prefix
 	HeartbeatTopic        string        // topic.heartbeat.name, the whole name; empty: made of the prefix and topic.prefix

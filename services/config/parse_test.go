@@ -62,7 +62,7 @@ func TestParseTutorial(t *testing.T) {
 		DecimalMode: "precise", BigintUnsignedMode: "long", TimeMode: "adaptive_time_microseconds", BinaryMode: "bytes", TimeAdjuster: true,
 		SchemaNameMode: "none", FieldNameMode: "none", ConvertFailure: "warn", UnavailableValue: "__debezium_unavailable_value",
 		TombstonesOnDelete: true, SkippedOperations: "t", IncludeSchemaChanges: true, ExtendedHeaders: true, TopicDelimiter: ".",
-		TopicStrategy: defaultStrategy, TransactionTopic: "transaction", HeartbeatPrefix: "__debezium-heartbeat",
+		TopicStrategy: DefaultStrategy, TransactionTopic: "transaction", HeartbeatPrefix: "__debezium-heartbeat",
 		Snapshot:     Snapshot{Mode: "initial", LockingMode: "minimal", LockTimeout: 10 * time.Second, MaxThreads: 1},
 		KeyConverter: Converter{"json", true, true, false}, ValueConverter: Converter{"json", true, true, false}, HeaderConverter: Converter{"simple", true, true, false},
 		TopicCreation: TopicCreation{Default: TopicSpec{-1, -1, map[string]string{}}},
@@ -95,7 +95,10 @@ func TestParseTutorial(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	debezium := func(option, text string) string { return "The '" + option + "' value is invalid: " + text }
-	const list = "A comma-separated list of valid regular expressions is expected, but "
+	const (
+		list          = "A comma-separated list of valid regular expressions is expected, but "
+		regexStrategy = "topic.naming.strategy=io.debezium.schema.DefaultRegexTopicNamingStrategy"
+	)
 	for _, c := range []struct {
 		name string
 		cfg  map[string]string
@@ -127,6 +130,14 @@ func TestErrors(t *testing.T) {
 		{"adaptive", with("time.precision.mode=adaptive"), []string{debezium("time.precision.mode", "The 'adaptive' time.precision.mode is no longer supported")}},
 		{"key columns", with("message.key.columns=a.b:"), []string{debezium("message.key.columns", `a.b: has an invalid format (expecting '^\s*([^:]+):([^:,]+(,[^:,]+)*)\s*$')`)}},
 		{"a class hook", with("sourceinfo.struct.maker=com.example.Mine"), []string{"The 'sourceinfo.struct.maker' option is not supported: it names a Java class, which cannot be loaded; remove the option"}},
+		{"unknown strategy", with("topic.naming.strategy=com.example.Mine"), []string{"The 'topic.naming.strategy' option is not supported with com.example.Mine: it names a Java class, " +
+			"which cannot be loaded; use io.debezium.schema.DefaultTopicNamingStrategy, or the Schema, Unicode or Regex strategies of the same package"}},
+		{"regex strategy alone", with(regexStrategy), []string{debezium("topic.regex", "A value is required"), debezium("topic.replacement", "A value is required")}},
+		{"bad topic regex", with(regexStrategy, "topic.regex=(", "topic.replacement=x"), []string{debezium("topic.regex", "A valid regular expressions is expected, but Unclosed group near index 1\n(")}},
+		{"bad replacement", with(regexStrategy, "topic.regex=(a)b", "topic.replacement=$2"), []string{debezium("topic.replacement", "no group 2 in $2; write \\$ for a dollar sign")}},
+		{"bad name in a replacement", with(regexStrategy, "topic.regex=(a)b", "topic.replacement=${x}"), []string{debezium("topic.replacement", "no group with name {x} in ${x}; write \\$ for a dollar sign")}},
+		{"key regex without replacement", with(regexStrategy, "topic.regex=a", "topic.replacement=b", "topic.key.field.regex=c"), []string{
+			debezium("topic.key.field.replacement", "topic.key.field.replacement must be non-empty if topic.key.field.regex is set.")}},
 		{"masks", with("column.mask.with.5.chars=a.b.c", "column.mask.hash.SHA-256.with.salt.s.1=a", "column.mask.hash.v2.md5.with.salt.s=a", "column.truncate.to.0.chars=a"), nil},
 		{"mask of no number", with("column.mask.with.five.chars=a.b.c"), []string{"The 'column.mask.with.five.chars' option is not supported: write column.truncate.to.<length>.chars, " +
 			"column.mask.with.<length>.chars, column.mask.hash.<algorithm>.with.salt.<salt> or column.mask.hash.v2.<algorithm>.with.salt.<salt>"}},
@@ -243,7 +254,7 @@ func TestWarnings(t *testing.T) {
 		{"locking", with("snapshot.locking.mode=minimal_percona"), []string{"snapshot.locking.mode=minimal_percona is not supported: minimal is used"}},
 		{"header converter", with("header.converter=org.apache.kafka.connect.json.JsonConverter"), []string{
 			"header.converter=org.apache.kafka.connect.json.JsonConverter is not supported: org.apache.kafka.connect.storage.SimpleHeaderConverter is used"}},
-		{"unknown strategy", with("topic.naming.strategy=com.example.Mine"), []string{"topic.naming.strategy=com.example.Mine is not supported: io.debezium.schema.DefaultTopicNamingStrategy is used"}},
+		{"regex options of another strategy", with("topic.regex=a"), []string{"topic.regex has no effect with topic.naming.strategy=io.debezium.schema.DefaultTopicNamingStrategy: it belongs to io.debezium.schema.DefaultRegexTopicNamingStrategy"}},
 		{"wide server id", with("database.server.id=4294967297"), []string{"database.server.id=4294967297 does not fit the protocol's 32 bits: 1 is used; set a smaller one"}},
 		{"lenient enum", with("binary.handling.mode=bits"), []string{"binary.handling.mode=bits is none of bytes, base64, base64-url-safe, hex: bytes is used"}},
 		{"converter option without its converter", with("value.converter.schemas.enable=false"), []string{"value.converter.schemas.enable is ignored unless value.converter names the converter, as in Kafka Connect: set value.converter too"}},

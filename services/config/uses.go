@@ -61,9 +61,7 @@ func (p *parser) checkModes() {
 	for _, name := range []string{"key.converter", "value.converter", "header.converter"} {
 		p.checkSpoken(name)
 	}
-	if s := trim(p.get("topic.naming.strategy")); s != "" && !knownStrategy(s) {
-		p.warn("topic.naming.strategy", fmt.Sprintf("topic.naming.strategy=%s is not supported: %s is used", s, defaultStrategy))
-	}
+	p.checkTopicNaming()
 	if p.boolean("provide.transaction.metadata") && p.integer("tasks.max") > 1 {
 		p.warn("provide.transaction.metadata", "provide.transaction.metadata: each task counts the events of its own tables, and tells begin and end of a transaction for itself; set tasks.max=1 for one count")
 	}
@@ -96,15 +94,4 @@ func (p *parser) checkSpoken(option string) {
 		return
 	}
 	p.fail(option, fmt.Sprintf("The '%s' option is not supported with %s: use %s", option, class, o.Values[0]))
-}
-
-// Topic naming strategies. The two defaults name the same topics for databases without schemas.
-const (
-	defaultStrategy = "io.debezium.schema.DefaultTopicNamingStrategy"
-	schemaStrategy  = "io.debezium.schema.SchemaTopicNamingStrategy"
-	unicodeStrategy = "io.debezium.schema.DefaultUnicodeTopicNamingStrategy"
-)
-
-func knownStrategy(class string) bool {
-	return class == defaultStrategy || class == schemaStrategy || class == unicodeStrategy
 }
