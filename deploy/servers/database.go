@@ -177,10 +177,10 @@ func (p *Program) Start(ctx context.Context, o DatabaseOptions) (*Process, error
 			return nil, err
 		}
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	data := filepath.Join(dir, "data")
+	if err := os.MkdirAll(tempOf(data), 0o755); err != nil {
 		return nil, err
 	}
-	data := filepath.Join(dir, "data")
 	if _, err := os.Stat(data); err != nil {
 		if err := p.initialise(ctx, data); err != nil {
 			os.RemoveAll(data)
@@ -209,8 +209,11 @@ func (p *Program) Start(ctx context.Context, o DatabaseOptions) (*Process, error
 	return proc, nil
 }
 
+// tempOf is where a server keeps its temporary files. A MariaDB that starts removes all those that lie there, also another's.
+func tempOf(data string) string { return filepath.Join(filepath.Dir(data), "tmp") }
+
 func (p *Program) args(data string) []string {
-	a := append(p.argv[:len(p.argv):len(p.argv)], "--no-defaults", "--basedir="+p.base, "--datadir="+data)
+	a := append(p.argv[:len(p.argv):len(p.argv)], "--no-defaults", "--basedir="+p.base, "--datadir="+data, "--tmpdir="+tempOf(data))
 	if os.Getuid() == 0 {
 		a = append(a, "--user=root")
 	}
