@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	controlv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1"
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/registry"
 )
@@ -223,12 +224,38 @@ func (c *Control) Topics(ctx context.Context, name string) ([]string, error) {
 	return v.Topics, err
 }
 
-// ResetTopics forgets which topics a connector has written to.
+// ResetTopics forgets which topics a connector has written to; each comes back when it is written again. The publishers are told first: what they
+// remember would come back with their next status.
 func (c *Control) ResetTopics(ctx context.Context, name string) error {
 	if _, err := c.Get(ctx, name); err != nil {
 		return err
 	}
+	if err := c.tell(ctx, func(ctx context.Context, m controlv1.MemberServiceClient) error {
+		_, err := m.ForgetTopics(ctx, &controlv1.ForgetTopicsRequest{Connector: name})
+		return err
+	}, registry.Publisher); err != nil {
+		return err
+	}
 	return c.store.ResetTopics(ctx, name)
+}
+
+// SetLogLevels sets a logger on all other members that answer in time.
+func (c *Control) SetLogLevels(ctx context.Context, logger, level string) error {
+	return c.tell(ctx, func(ctx context.Context, m controlv1.MemberServiceClient) error {
+		_, err := m.SetLogLevel(ctx, &controlv1.SetLogLevelRequest{Logger: logger, Level: level})
+		return err
+	}, registry.Coordinator, registry.Capturer, registry.Publisher)
+}
+
+// tell calls f for the other members of some roles.
+func (c *Control) tell(ctx context.Context, f func(context.Context, controlv1.MemberServiceClient) error, roles ...registry.Role) error {
+	st, err := c.state(ctx)
+	if err != nil {
+		return err
+	}
+	others := slices.DeleteFunc(slices.Collect(maps.Values(st.Members)), func(m registry.Member) bool { return m.ID == c.cfg.ID })
+	c.reports.tell(ctx, others, f, roles...)
+	return nil
 }
 
 // change reads a connector, changes it and stores it, again if somebody else was faster. A change that changes nothing is not stored.

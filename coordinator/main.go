@@ -4,8 +4,6 @@ import (
 	"context"
 	"flag"
 	"io"
-	"log/slog"
-	"net"
 	"strings"
 	"time"
 
@@ -23,14 +21,13 @@ import (
 	"github.com/rowmesh/rowmesh/services/registry"
 	"github.com/rowmesh/rowmesh/services/rpc"
 	"github.com/rowmesh/rowmesh/services/source"
-	"github.com/rowmesh/rowmesh/services/telemetry"
 )
 
 // flags are what a coordinator's command line says on top of what every process has.
 type flags struct {
 	process.Config
 	kafka, offsetsTopic, mesh string
-	rest, restURL             string
+	rest                      restFlags
 }
 
 func parseFlags(args []string, out io.Writer) (flags, error) {
@@ -41,8 +38,7 @@ func parseFlags(args []string, out io.Writer) (flags, error) {
 	f.StringVar(&c.kafka, "kafka", "127.0.0.1:9092", "Kafka's bootstrap servers, comma-separated; the offsets of connectors stand there")
 	f.StringVar(&c.offsetsTopic, "offsets-topic", "connect-offsets", "topic of the checkpoints, the same as the publishers'")
 	f.StringVar(&c.mesh, "mesh", "rowmesh", "first part of transactional ids, the same as the publishers'")
-	f.StringVar(&c.rest, "rest", "127.0.0.1:8083", "address of the REST API")
-	f.StringVar(&c.restURL, "rest-url", "", "base URL by which clients reach the REST API (default: http:// and the address listened on)")
+	c.rest.declare(f)
 	err := f.Parse(args)
 	return c, err
 }
@@ -64,17 +60,14 @@ func Main(ctx context.Context, args []string, version string, logs io.Writer) er
 	if err != nil {
 		return err
 	}
-	listener, err := rpc.Listen(c.rest, c.Security)
+	listener, err := c.rest.listen(c.Security.Insecure)
 	if err != nil {
 		p.Close()
 		return err
 	}
-	if c.restURL == "" {
-		c.restURL = "http://" + listener.Addr().String()
-	}
 	dial := func(addr string) (*grpc.ClientConn, error) { return rpc.Dial(addr, c.Security) }
 	v := validator{secrets: secrets, directory: p.Store.NewDirectory(), dial: dial}
-	co, err := New(Config{ID: p.Member.ID, GRPCAddress: p.Member.GRPCAddress, HTTPAddress: listener.Addr().String(), RESTURL: c.restURL, Version: version}, Deps{
+	co, err := New(Config{ID: p.Member.ID, GRPCAddress: p.Member.GRPCAddress, HTTPAddress: listener.Addr().String(), RESTURL: c.rest.url, Version: version}, Deps{
 		Store: p.Store, Dial: dial,
 		Tables: v.tables, Validate: v.validate, Warnings: v.warnings, Source: v.source, Registerer: p.Metrics, Log: p.Log,
 	})
@@ -84,30 +77,29 @@ func Main(ctx context.Context, args []string, version string, logs io.Writer) er
 		return err
 	}
 	controlv1.RegisterControlServiceServer(p.GRPC, co.Server())
-	client := map[string]string{"bootstrap.servers": c.kafka}
 	rest := connect.New(connect.Config{
-		URL: c.restURL, Ready: co.Health, Secrets: secrets, Log: p.Log,
+		URL: c.rest.url, Ready: co.Health, Secrets: secrets, MaskSecrets: c.rest.maskSecrets, Log: p.Log,
 		ClusterID: func(ctx context.Context) (string, error) { return clusterID(ctx, c.kafka) },
-		SetLevel: func(logger string, level slog.Level) {
-			if logger == "root" { // one process, one level
-				p.Level.Set(level)
+		Level:     c.LogLevel, Loggers: partNames, SetLevel: p.Level.Set,
+		SetLevels: func(ctx context.Context, logger, level string) {
+			if err := co.Control().SetLogLevels(ctx, logger, level); err != nil {
+				p.Log.Warn("log level is not set on the other members", "logger", logger, "level", level, "error", err)
 			}
 		},
 	}, co.Control().REST(), connect.Preflight{}, offsets{
 		topic: c.offsetsTopic, mesh: c.mesh, secrets: secrets, lanes: co.Control().lanes,
-		open: func(topic string) offsetTopic { return offset.NewStore(offset.Config{Client: client, Topic: topic}) },
+		client: map[string]string{"bootstrap.servers": c.kafka},
+		open: func(client map[string]string, topic string) offsetTopic {
+			return offset.NewStore(offset.Config{Client: client, Topic: topic})
+		},
 	})
+	controlv1.RegisterMemberServiceServer(p.GRPC, restMember{rest: rest, levels: p.Level})
 	healthy := func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		return co.Health(ctx)
 	}
-	return p.Run(ctx, healthy, v.directory.Run, co.Run, func(ctx context.Context) error { return serveREST(ctx, p, listener, rest) })
-}
-
-func serveREST(ctx context.Context, p *process.Process, l net.Listener, h *connect.Handler) error {
-	p.Log.Info("REST API", "address", l.Addr().String())
-	return telemetry.Serve(ctx, l, h)
+	return p.Run(ctx, healthy, v.directory.Run, co.Run, func(ctx context.Context) error { return c.rest.serve(ctx, p.Log, listener, rest) })
 }
 
 // validator checks configs for callers other than the REST API, which has its own answers.

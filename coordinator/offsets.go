@@ -14,10 +14,12 @@ import (
 type offsets struct {
 	// topic and mesh are the publishers': the offsets topic, and the first part of transactional ids.
 	topic, mesh string
-	secrets     config.Secrets
+	// client holds librdkafka's properties for the mesh's cluster.
+	client  map[string]string
+	secrets config.Secrets
 	// lanes returns a connector's config and how many lanes it has or had last.
 	lanes func(ctx context.Context, name string) (cfg map[string]string, lanes uint32, err error)
-	open  func(topic string) offsetTopic
+	open  func(client map[string]string, topic string) offsetTopic
 }
 
 // offsetTopic is what is needed of an offset.Store.
@@ -42,7 +44,12 @@ func (o offsets) topicOf(ctx context.Context, connector string) (offsetTopic, ui
 	if err != nil {
 		return nil, 0, err
 	}
-	return o.open(cmp.Or(strings.TrimSpace(own[option]), o.topic)), lanes, nil
+	// Where the rows go to another cluster than the mesh's, the offsets lie there too. A config that does not parse any more says nothing about that.
+	client := o.client
+	if c, _ := o.secrets.Parse(connector, cfg); c != nil {
+		client = offset.ClientOf(o.client, c.Producer)
+	}
+	return o.open(client, cmp.Or(strings.TrimSpace(own[option]), o.topic)), lanes, nil
 }
 
 // List implements connect.Offsets.

@@ -40,18 +40,22 @@ func (m *memoryTopic) Put(_ context.Context, _ string, entries []offset.Entry, f
 }
 
 func TestOffsetsOfTheConnector(t *testing.T) {
-	topics := map[string]*memoryTopic{}
-	o := offsets{topic: "mesh-offsets", mesh: "m",
+	topics, opened := map[string]*memoryTopic{}, map[string]string{}
+	o := offsets{topic: "mesh-offsets", mesh: "m", client: map[string]string{"bootstrap.servers": "mesh:9092"},
 		lanes: func(_ context.Context, name string) (map[string]string, uint32, error) {
 			switch name {
 			case "own":
 				return map[string]string{"offsets.storage.topic": " its-offsets "}, 3, nil
 			case "plain":
 				return map[string]string{}, 0, nil
+			case "elsewhere":
+				return map[string]string{"connector.class": "MySql", "database.hostname": "db", "database.user": "u", "database.server.id": "5", "topic.prefix": "p",
+					"offsets.storage.topic": "far", "producer.override.bootstrap.servers": "far:9092"}, 1, nil
 			}
 			return nil, 0, errs.E(errs.NotFound, "connector %s", name)
 		},
-		open: func(topic string) offsetTopic {
+		open: func(client map[string]string, topic string) offsetTopic {
+			opened[topic] = client["bootstrap.servers"]
 			if topics[topic] == nil {
 				topics[topic] = &memoryTopic{name: topic, values: map[string]string{
 					`{"server":"p"}`: `{"pos":1}`, `{"server":"p","lane":"1"}`: `{"pos":2}`, `{"server":"p","lane":"4"}`: `{"pos":3}`,
@@ -81,6 +85,9 @@ func TestOffsetsOfTheConnector(t *testing.T) {
 	entries, err := o.List(t.Context(), "plain")
 	if err != nil || len(entries) != 5 || topics["mesh-offsets"] == nil {
 		t.Errorf("%d entries, %v", len(entries), err)
+	}
+	if _, err := o.List(t.Context(), "elsewhere"); err != nil || opened["far"] != "far:9092" || opened["mesh-offsets"] != "mesh:9092" {
+		t.Errorf("clusters of the topics: %v, %v", opened, err)
 	}
 	if _, err := o.List(t.Context(), "nobody"); errs.KindOf(err) != errs.NotFound {
 		t.Errorf("unknown connector: %v", err)

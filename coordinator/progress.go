@@ -48,7 +48,7 @@ func newReports(dial func(string) (*grpc.ClientConn, error), log *slog.Logger) *
 
 // collect asks all publishers at once and returns what those say that answer in time, by lane.
 func (r *reports) collect(ctx context.Context, members []registry.Member) []Progress {
-	clients := r.clients(members)
+	clients := r.clients(members, registry.Publisher)
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
 	answers := make(chan []Progress, len(clients))
@@ -69,16 +69,32 @@ func (r *reports) collect(ctx context.Context, members []registry.Member) []Prog
 	return out
 }
 
-// clients returns a client per publisher, and closes the connections of those that are gone.
-func (r *reports) clients(members []registry.Member) map[string]controlv1.MemberServiceClient {
-	out := make(map[string]controlv1.MemberServiceClient)
+// tell calls f for the members of some roles at once and returns when all have answered, or did not in time.
+func (r *reports) tell(ctx context.Context, members []registry.Member, f func(context.Context, controlv1.MemberServiceClient) error, roles ...registry.Role) {
+	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+	defer cancel()
+	var all sync.WaitGroup
+	for address, client := range r.clients(members, roles...) {
+		all.Go(func() {
+			if err := f(ctx, client); err != nil {
+				r.log.Warn("member did not take what it was told", "address", address, "error", err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// clients returns a client per member of some roles, by address, and closes the connections of members that are gone.
+func (r *reports) clients(members []registry.Member, roles ...registry.Role) map[string]controlv1.MemberServiceClient {
+	out, there := make(map[string]controlv1.MemberServiceClient), make(map[string]bool)
 	if r.dial == nil {
 		return out
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, m := range members {
-		if m.Role != registry.Publisher {
+		there[m.GRPCAddress] = true
+		if !slices.Contains(roles, m.Role) {
 			continue
 		}
 		conn := r.conns[m.GRPCAddress]
@@ -93,7 +109,7 @@ func (r *reports) clients(members []registry.Member) map[string]controlv1.Member
 		out[m.GRPCAddress] = controlv1.NewMemberServiceClient(conn)
 	}
 	for address, conn := range r.conns {
-		if out[address] == nil {
+		if !there[address] {
 			conn.Close()
 			delete(r.conns, address)
 		}

@@ -65,7 +65,7 @@ func TestReports(t *testing.T) {
 		for _, a := range addresses {
 			out = append(out, registry.Member{ID: registry.MemberID(a), Role: registry.Publisher, GRPCAddress: a})
 		}
-		return append(out, registry.Member{ID: "cap", Role: registry.Capturer, GRPCAddress: "127.0.0.1:1"})
+		return append(out, registry.Member{ID: "cap", Role: registry.Capturer, GRPCAddress: "127.0.0.1:2"})
 	}
 	begin := time.Now()
 	got := r.collect(t.Context(), publishers(good, slow, "127.0.0.1:1"))

@@ -96,10 +96,19 @@ type Config struct {
 	MaxBodyBytes int64
 	// Timeout bounds what a request waits for. Default 90 s, which is Kafka Connect's.
 	Timeout time.Duration
+	// MaskSecrets shows passwords and the like as "[hidden]"; one that comes back so stands for what is stored. Default: configs are shown as they were sent,
+	// as Kafka Connect does and as clients that compare them want.
+	MaskSecrets bool
 	// Secrets resolves references in configs for validation.
 	Secrets config.Secrets
-	// SetLevel changes a logger's level ("root" for all); nil: levels are kept and shown, and change nothing.
+	// SetLevel changes the level of one of this process's loggers and of those below it ("root" for all); nil: levels are kept and shown, and change nothing.
 	SetLevel func(logger string, level slog.Level)
+	// SetLevels does it on all other members of the mesh, where they can be reached. Nil: there are none.
+	SetLevels func(ctx context.Context, logger, level string)
+	// Level is what the root logger is at. Default INFO.
+	Level string
+	// Loggers are names that are shown before somebody sets them.
+	Loggers []string
 	// Log takes state changes and failures. Default: nothing.
 	Log *slog.Logger
 }
@@ -116,6 +125,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Timeout <= 0 {
 		c.Timeout = 90 * time.Second
+	}
+	if c.Level == "" {
+		c.Level = "INFO"
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -138,7 +150,7 @@ var _ http.Handler = (*Handler)(nil)
 // New returns a handler. validator and offsets may be nil.
 func New(cfg Config, control Control, validator Validator, offsets Offsets) *Handler {
 	h := &Handler{cfg: cfg.withDefaults(), control: control, validator: validator, offsets: offsets}
-	h.loggers = newLoggers(cfg.SetLevel, time.Now)
+	h.loggers = newLoggers(h.cfg.Level, h.cfg.Loggers, cfg.SetLevel, time.Now)
 	h.routes = h.table()
 	return h
 }

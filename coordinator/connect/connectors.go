@@ -63,7 +63,7 @@ func (h *Handler) list(r *request) reply {
 			case e == "status":
 				b = h.appendStatus(appendMember(b, e), c)
 			case e == "info":
-				b = appendInfo(appendMember(b, e), c.Name, settingsOf(c.Config), c.Tasks)
+				b = appendInfo(appendMember(b, e), c.Name, h.shown(settingsOf(c.Config)), c.Tasks)
 			}
 		}
 		b = append(b, '}')
@@ -95,7 +95,7 @@ func (h *Handler) get(r *request) reply {
 	if err != nil {
 		return failed(err, notFound(r.names[0]))
 	}
-	return document(http.StatusOK, appendInfo(nil, c.Name, settingsOf(c.Config), c.Tasks))
+	return document(http.StatusOK, appendInfo(nil, c.Name, h.shown(settingsOf(c.Config)), c.Tasks))
 }
 
 func (h *Handler) getConfig(r *request) reply {
@@ -103,7 +103,7 @@ func (h *Handler) getConfig(r *request) reply {
 	if err != nil {
 		return failed(err, notFound(r.names[0]))
 	}
-	return document(http.StatusOK, settingsOf(c.Config).append(nil))
+	return document(http.StatusOK, h.shown(settingsOf(c.Config)).append(nil))
 }
 
 func (h *Handler) delete(r *request) reply {
@@ -129,10 +129,15 @@ func (h *Handler) create(r *request) reply {
 	if refused != nil {
 		return *refused
 	}
+	if refused := checkName(c.name); refused != nil {
+		return *refused
+	}
 	if refused := mismatch(c.name, c.config); refused != nil {
 		return *refused
 	}
-	c.config = c.config.withName(c.name)
+	if c.config, refused = h.unmask(r.Context(), c.name, c.config.withName(c.name)); refused != nil {
+		return *refused
+	}
 	if refused := h.validate(r.Context(), c.name, c.config); refused != nil {
 		return *refused
 	}
@@ -144,7 +149,7 @@ func (h *Handler) create(r *request) reply {
 		return failed(err, notFound(c.name))
 	}
 	h.cfg.Log.Info("connector created", "connector", c.name, "target", c.target)
-	a := document(http.StatusCreated, appendInfo(nil, c.name, c.config, nil))
+	a := document(http.StatusCreated, appendInfo(nil, c.name, h.shown(c.config), nil))
 	a.location = h.location(r, c.name)
 	return a
 }
@@ -197,6 +202,24 @@ var targets = map[string]registry.Target{"RUNNING": registry.Running, "PAUSED": 
 // trimBlanks takes away what Java's String.trim does.
 func trimBlanks(s string) string { return strings.TrimFunc(s, func(r rune) bool { return r <= ' ' }) }
 
+// maxNameBytes bounds the name of a connector: each key in etcd and each transactional id holds it.
+const maxNameBytes = 1024
+
+// checkName refuses a name that cannot be kept, or that no path can name: HTTP servers refuse these characters however they are escaped.
+func checkName(name string) *reply {
+	text := ""
+	switch {
+	case len(name) > maxNameBytes:
+		text = fmt.Sprintf("The connector's name has %d bytes (it begins with %.40s); the longest may have %d", len(name), name, maxNameBytes)
+	case strings.ContainsAny(name, `/\%`):
+		text = fmt.Sprintf("The connector's name %s holds one of / \\ %%, with which no request could name it; choose another name", name)
+	default:
+		return nil
+	}
+	a := failure(http.StatusBadRequest, text)
+	return &a
+}
+
 // mismatch refuses a config that holds another name.
 func mismatch(name string, s settings) *reply {
 	inner, given := s.get("name")
@@ -236,6 +259,9 @@ const configForm = `{"option": "value", ...} with Content-Type application/json 
 
 func (h *Handler) putConfig(r *request) reply {
 	name := r.names[0]
+	if refused := checkName(name); refused != nil {
+		return *refused
+	}
 	body, refused := r.readJSON(configForm)
 	if refused != nil {
 		return *refused
@@ -277,6 +303,10 @@ func (h *Handler) patchConfig(r *request) reply {
 
 // store validates a config and makes it the connector's.
 func (h *Handler) store(r *request, name string, s settings) reply {
+	s, refused := h.unmask(r.Context(), name, s)
+	if refused != nil {
+		return *refused
+	}
 	if refused := h.validate(r.Context(), name, s); refused != nil {
 		return *refused
 	}
@@ -287,7 +317,7 @@ func (h *Handler) store(r *request, name string, s settings) reply {
 	}
 	if created {
 		h.cfg.Log.Info("connector created", "connector", name, "target", registry.Running)
-		a := document(http.StatusCreated, appendInfo(nil, name, s, nil))
+		a := document(http.StatusCreated, appendInfo(nil, name, h.shown(s), nil))
 		a.location = h.location(r, name)
 		return a
 	}
@@ -296,5 +326,5 @@ func (h *Handler) store(r *request, name string, s settings) reply {
 	if err != nil {
 		return failed(err, notFound(name))
 	}
-	return document(http.StatusOK, appendInfo(nil, name, s, c.Tasks))
+	return document(http.StatusOK, appendInfo(nil, name, h.shown(s), c.Tasks))
 }

@@ -8,17 +8,15 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/rowmesh/rowmesh/services/telemetry"
 )
 
 const (
-	rootLogger = "root"
+	rootLogger = telemetry.RootLogger
 	// maxLoggers bounds how many names are remembered: names come from clients, and a process of ours has a dozen parts to log for.
 	maxLoggers = 1000
 )
-
-// levels maps the names of levels as clients of Kafka Connect know them.
-var levels = map[string]slog.Level{"TRACE": slog.LevelDebug - 4, "DEBUG": slog.LevelDebug, "INFO": slog.LevelInfo, "WARN": slog.LevelWarn,
-	"ERROR": slog.LevelError, "FATAL": slog.LevelError, "OFF": slog.LevelError + 100, "ALL": slog.LevelDebug - 8}
 
 // loggerLevel is a logger that was set.
 type loggerLevel struct {
@@ -35,8 +33,12 @@ type loggers struct {
 	known map[string]loggerLevel
 }
 
-func newLoggers(set func(string, slog.Level), now func() time.Time) *loggers {
-	return &loggers{set: set, now: now, known: map[string]loggerLevel{rootLogger: {level: "INFO"}}}
+func newLoggers(root string, names []string, set func(string, slog.Level), now func() time.Time) *loggers {
+	l := &loggers{set: set, now: now, known: map[string]loggerLevel{}}
+	for _, n := range append([]string{rootLogger}, names...) {
+		l.known[n] = loggerLevel{level: strings.ToUpper(root)}
+	}
+	return l
 }
 
 // change sets a logger and those below it, and returns the names whose level changed, sorted. ok is false if there are too many names.
@@ -60,8 +62,9 @@ func (l *loggers) change(name, level string) (changed []string, ok bool) {
 	l.mu.Unlock()
 	slices.Sort(changed)
 	if l.set != nil {
+		value, _ := telemetry.ParseLevel(level) // checked before
 		for _, n := range changed {
-			l.set(n, levels[level])
+			l.set(n, value)
 		}
 	}
 	return changed, true
@@ -127,16 +130,29 @@ func (h *Handler) setLogger(r *request) reply {
 	case level == "":
 		return failure(http.StatusBadRequest, "Illegal null or empty Level name.")
 	}
-	upper := strings.ToUpper(level)
-	if _, ok := levels[upper]; !ok {
-		return failure(http.StatusNotFound, "invalid log level '"+level+"'.")
+	if _, err := telemetry.ParseLevel(level); err != nil {
+		return failure(http.StatusNotFound, err.Error())
 	}
+	upper := strings.ToUpper(level)
 	changed, ok := h.loggers.change(r.names[0], upper)
 	if !ok {
 		return failure(http.StatusBadRequest, fmt.Sprintf("%d loggers have levels of their own already; set one of them, or root", maxLoggers))
 	}
+	h.cfg.Log.Info("log level set", "logger", r.names[0], "level", upper)
 	if strings.EqualFold(r.query.Get("scope"), "cluster") {
+		if h.cfg.SetLevels != nil {
+			h.cfg.SetLevels(r.Context(), r.names[0], upper)
+		}
 		return empty(http.StatusNoContent)
 	}
 	return document(http.StatusOK, appendStrings(nil, changed))
+}
+
+// SetLevel sets a logger and those below it, as PUT /admin/loggers does: another coordinator was asked to.
+func (h *Handler) SetLevel(logger, level string) error {
+	if _, err := telemetry.ParseLevel(level); err != nil {
+		return err
+	}
+	h.loggers.change(logger, strings.ToUpper(level)) // one of too many names is not shown, and changes nothing
+	return nil
 }

@@ -128,7 +128,12 @@ func (h *Handler) validateConfig(r *request) reply {
 	if named && !strings.HasSuffix(strings.TrimSuffix(class, "Connector"), strings.TrimSuffix(r.names[0], "Connector")) {
 		return failure(http.StatusBadRequest, fmt.Sprintf("Included connector type %s does not match request type %s", class, r.names[0]))
 	}
-	_, res := h.check(r.Context(), s)
+	name, _ := s.get("name")
+	full, refused := h.unmask(r.Context(), name, s)
+	if refused != nil {
+		return *refused
+	}
+	_, res := h.check(r.Context(), full)
 	if len(res.Errors) > 0 && res.Errors[0].Alone {
 		return failure(http.StatusBadRequest, res.Message())
 	}

@@ -130,7 +130,7 @@ func (h *Handler) tasks(r *request) reply {
 	if err != nil {
 		return failed(err, notFound(r.names[0]))
 	}
-	s := settings(set(settingsOf(c.Config), member{"task.class", value{kind: 's', text: config.ClassOf(c.flavor()) + "Task"}}))
+	s := settings(set(h.shown(settingsOf(c.Config)), member{"task.class", value{kind: 's', text: config.ClassOf(c.flavor()) + "Task"}}))
 	b := []byte{'['}
 	for i, t := range c.Tasks {
 		if i > 0 {

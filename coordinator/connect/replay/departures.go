@@ -8,6 +8,7 @@ const (
 	exactlyOnce  = "exactly-once is always supported"
 	noPort       = "what can never be connected to is told before connecting"
 	noHistory    = "no schema history is needed, so its lack fails nothing"
+	noClasses    = "what names a Java class that has no equal is refused at once, not when the task starts"
 	oneX         = "names of Debezium 1.x are understood"
 )
 
@@ -32,6 +33,7 @@ func Departures() map[string]map[int]Departure {
 			9:  {Status: 400, Contains: "The 'database.port' value is invalid: -1 is no port", Why: noPort},
 			36: {Status: 400, Contains: "The 'field.name.adjustment.mode' value is invalid: Value must be one of none, avro_unicode, avro", Why: clientsFault},
 			38: {Status: 400, Contains: "The 'gtid.source.includes' value is invalid: A comma-separated list of valid regular expressions is expected, but Unclosed group near index 1", Why: clientsFault},
+			61: {Status: 400, Contains: "The 'topic.naming.strategy' option is not supported", Why: noClasses, Maybe: true},
 			62: {Status: 400, Contains: "The 'sourceinfo.struct.maker' option is not supported", Why: clientsFault},
 			67: {Status: 201, Contains: "rest-bad-68", Why: "the statements are not run, with a warning"},
 		},

@@ -1,0 +1,58 @@
+package connect
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+
+	"github.com/rowmesh/rowmesh/services/config"
+	"github.com/rowmesh/rowmesh/services/errs"
+)
+
+// mask stands for a secret in answers, as Kafka prints passwords.
+const mask = "[hidden]"
+
+// wholeReference matches a value that is a reference to a secret and nothing else: it is no secret itself.
+var wholeReference = regexp.MustCompile(`^\$\{[^{}]+\}$`)
+
+// shown is a config as answers show it: as it was sent, or with a mask for secrets where that is asked for.
+func (h *Handler) shown(s settings) settings {
+	if !h.cfg.MaskSecrets {
+		return s
+	}
+	out := slices.Clone(s)
+	for i, m := range out {
+		if m.kind == 's' && m.text != "" && config.Secret(m.name) && !wholeReference.MatchString(m.text) {
+			out[i].text = mask
+		}
+	}
+	return out
+}
+
+// unmask puts the stored secrets in the place of masks: who reads a config, changes an option and sends it back has sent the masks too.
+func (h *Handler) unmask(ctx context.Context, name string, s settings) (settings, *reply) {
+	masked := func(m member) bool { return m.kind == 's' && m.text == mask && config.Secret(m.name) }
+	if !h.cfg.MaskSecrets || !slices.ContainsFunc(s, masked) {
+		return s, nil
+	}
+	c, err := h.control.Get(ctx, name)
+	if err != nil && errs.KindOf(err) != errs.NotFound {
+		a := failed(err, "")
+		return nil, &a
+	}
+	stored, out := settingsOf(c.Config), slices.Clone(s)
+	for i, m := range out {
+		if !masked(m) {
+			continue
+		}
+		v, ok := stored.get(m.name)
+		if !ok {
+			a := failure(http.StatusBadRequest, fmt.Sprintf("%s is %s, which stands for a value that connector %s does not have yet; send the value, or a reference to it", m.name, mask, name))
+			return nil, &a
+		}
+		out[i].text = v
+	}
+	return out, nil
+}
