@@ -70,10 +70,13 @@ func (e Exception) apply(s stream) error {
 	return nil
 }
 
+// On says whether it is one of an engine.
+func (e Exception) On(engine string) bool { return e.Engine == "" || e.Engine == engine }
+
 // except applies all exceptions of a case.
 func except(all []Exception, name, engine string, s stream) error {
 	for _, e := range all {
-		if e.Case == name && slices.Contains([]string{"", engine}, e.Engine) {
+		if e.Case == name && e.On(engine) {
 			if err := e.apply(s); err != nil {
 				return err
 			}

@@ -20,11 +20,11 @@ func TestExceptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := stream{"t/0": {rec(`{"a":0}`), rec(`{"a":0,"b":2}`), rec(`{"b":4}`)}}
-	if d := compare(want, got, 9); len(d) > 0 {
+	if _, d := compare(want, got, 9); len(d) > 0 {
 		t.Errorf("differs: %v", d)
 	}
 	got["t/0"][2] = rec(`{"b":5}`)
-	if d := compare(want, got, 9); len(d) != 1 || !strings.Contains(d[0], "#2 is to hold") {
+	if _, d := compare(want, got, 9); len(d) != 1 || !strings.Contains(d[0], "#2 is to hold") {
 		t.Errorf("a record that is not the one expected: %v", d)
 	}
 	if err := except(all, "c", "mariadb", recording()); err == nil {

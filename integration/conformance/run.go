@@ -7,12 +7,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/client"
@@ -23,463 +19,267 @@ import (
 	"github.com/rowmesh/rowmesh/integration/harness"
 )
 
-// Case is a case.json.
-type Case struct {
-	Note    string            `json:"note"`
-	Config  map[string]string `json:"config"`
-	Engines []string          `json:"engines"`
-	// Restart: the connector is stopped before stream.sql and resumed after it.
-	Restart bool `json:"restart"`
-	// NoStream: the connector never streams, so that no marker comes.
-	NoStream bool `json:"noStream"`
+// Run says how a case is to be run.
+type Run struct {
+	// Dir is the case's folder.
+	Dir string
+	// Connector is the connector's name. Connect remembers the offsets of a name after the connector is gone.
+	Connector string
+	// MayFail: a failure of the connector ends the run, and is part of its result.
+	MayFail bool
+	// GoesOn is how long what does not fail may still bring records after a failure.
+	GoesOn time.Duration
 }
 
-func load(dir string) (Case, error) {
-	var c Case
-	b, err := os.ReadFile(filepath.Join(dir, "case.json"))
-	if err == nil {
-		err = json.Unmarshal(b, &c)
-	}
-	return c, err
+// Result is what a case brought.
+type Result struct {
+	// Records by topic, partition and offset; those of the schema history have the topic historyTopic.
+	Records []*kgo.Record
+	End     ending
 }
 
-// statements splits a file: a statement ends with ; at a line's end, a line that begins with "-- " is a comment.
-func statements(sql string) []string {
-	var out []string
-	var b strings.Builder
-	for line := range strings.SplitSeq(sql, "\n") {
-		trimmed := strings.TrimSpace(line)
-		if strings.HasPrefix(trimmed, "-- ") || trimmed == "" && b.Len() == 0 {
-			continue
-		}
-		b.WriteString(line)
-		if strings.HasSuffix(trimmed, ";") {
-			out = append(out, strings.TrimSuffix(strings.TrimSpace(b.String()), ";"))
-			b.Reset()
-			continue
-		}
-		b.WriteByte('\n')
-	}
-	if s := strings.TrimSpace(b.String()); s != "" {
-		out = append(out, s)
-	}
-	return out
-}
+// historyTopic stands for the topic of the schema history.
+const historyTopic = "«history»"
 
-// runner runs one case on one engine.
+// runner runs one case.
 type runner struct {
-	t         *testing.T
-	mesh      *harness.Mesh
-	kafka     *kgo.Client // also asks about topics
-	dir       string
-	engine    string
-	addr      string
+	*Target
+	Run
 	c         Case
 	name      string // database and topic prefix
-	connector string
+	stream    []string
+	inputs    []string
+	histories []string
 	sql       *client.Conn
+	sessions  []*client.Conn
 	seen      atomic.Int64 // highest marker in Kafka
 	next      int64        // last marker written
-	// mayFail: the recording ends in a failure, so a failure ends this run too, and is kept in failed.
-	mayFail bool
-	failed  string
-	refused *refusal // the recording's answer to the request that should create the connector; nil: it was created
+	end       ending
 }
 
-// refusal is how a connector was refused.
-type refusal struct {
-	Code int `json:"code"`
-	Body struct {
-		Message string `json:"message"`
-	} `json:"body"`
-}
-
-// ending is what end.ENGINE.json says of how a case ended.
-type ending struct {
-	Failed string   `json:"failed"`
-	Create *refusal `json:"create"`
-}
-
-func end(dir, engine string) (e ending, err error) {
-	b, err := os.ReadFile(filepath.Join(dir, "end."+engine+".json"))
-	if err == nil {
-		err = json.Unmarshal(b, &e)
+// Play runs a case and returns what came.
+func (t *Target) Play(ctx context.Context, run Run) (res Result, err error) {
+	name := strings.ReplaceAll(filepath.Base(run.Dir), "-", "_")
+	r := &runner{Target: t, Run: run, name: name}
+	if r.c, err = Load(run.Dir); err != nil {
+		return res, err
 	}
-	return e, err
-}
-
-// checkRefusal checks that the connector is refused as in the recording. The 500 with which one of the two answers any invalid option is none to follow.
-func (r *runner) checkRefusal(config map[string]string) {
-	r.t.Helper()
-	code, body := r.mesh.Call(r.t, http.MethodPost, "/connectors", map[string]any{"name": r.connector, "config": config})
-	if code != http.StatusBadRequest {
-		r.t.Fatalf("created or refused with %d, want 400: %s", code, body)
+	if r.stream, err = streamed(run.Dir, t.Engine, name); err != nil {
+		return res, err
 	}
-	var got struct {
-		Message string `json:"message"`
+	r.inputs, r.histories = inputs(r.stream), append(histories(r.c, r.stream, name), "history-"+name)
+	defer func() {
+		for _, c := range r.sessions {
+			c.Close()
+		}
+	}()
+	defer func() {
+		if e := r.clean(context.WithoutCancel(ctx)); e != nil && err == nil {
+			err = e
+		}
+	}()
+	if err := r.clean(ctx); err != nil {
+		return res, err
 	}
-	if err := json.Unmarshal([]byte(body), &got); err != nil {
-		r.t.Fatal(err)
-	}
-	if want := r.refused; want.Code == code && got.Message != want.Body.Message {
-		r.t.Errorf("refused with\n%s\nwant\n%s", got.Message, want.Body.Message)
-	}
-}
-
-// markerTopic holds the marker's records.
-func (r *runner) markerTopic() string {
-	if t := r.c.Config["_marker_topic"]; t != "" {
-		return strings.ReplaceAll(t, "$DB", r.name)
-	}
-	return r.name + "." + r.name + ".zz_marker"
-}
-
-func (r *runner) connect() *client.Conn {
-	r.t.Helper()
-	c, err := client.Connect(r.addr, servers.RootUser, "", "")
+	config, err := r.prepare(ctx)
 	if err != nil {
-		r.t.Fatal(err)
+		return res, err
 	}
-	r.t.Cleanup(func() { c.Close() })
-	if _, err := c.Execute("set names utf8mb4"); err != nil {
-		r.t.Fatal(err)
-	}
-	return c
-}
-
-// file runs a file of the case, if there is one. A statement that the server refuses is part of some cases: the next one runs.
-func (r *runner) file(name string) {
-	b, err := os.ReadFile(filepath.Join(r.dir, name))
-	if os.IsNotExist(err) {
-		return
-	}
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	go r.watch(watching)
+	code, body, err := r.call(ctx, http.MethodPost, "/connectors", map[string]any{"name": r.Connector, "config": config})
 	if err != nil {
-		r.t.Fatal(err)
+		return res, err
 	}
-	sessions := map[string]*client.Conn{}
-	session := func(n string) *client.Conn {
-		if sessions[n] == nil {
-			sessions[n] = r.connect()
-			if _, err := sessions[n].Execute("use `" + r.name + "`"); err != nil {
-				r.t.Fatal(err)
-			}
-		}
-		return sessions[n]
+	if code != http.StatusCreated {
+		r.end.Create = &refusal{Code: code, Body: json.RawMessage(body)}
+		return Result{End: r.end}, nil
 	}
-	c := session("")
-	for _, s := range statements(strings.ReplaceAll(string(b), "$DB", r.name)) {
-		verb, arg, _ := strings.Cut(strings.TrimPrefix(s, "--@ "), " ")
-		switch {
-		case !strings.HasPrefix(s, "--@ "):
-			if _, err := c.Execute(s); err != nil {
-				r.t.Logf("%s: %v in: %.120s", name, err, s)
-			}
-		case verb == "sleep":
-			d, err := time.ParseDuration(arg)
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			time.Sleep(d) // the case says so
-		case verb == "conn":
-			c = session(arg)
-		default:
-			r.directive(name, verb, arg)
-		}
+	if err := r.live(ctx); err != nil {
+		return res, err
 	}
+	records, err := r.read(ctx)
+	return Result{Records: records, End: r.end}, err
 }
 
-// directive does what a line of a case asks for that is no statement.
-func (r *runner) directive(file, verb, arg string) {
-	r.t.Helper()
-	switch verb {
-	case "await":
-		r.await("await")
-	case "stop", "resume":
-		r.put(verb)
-	case "config":
-		if code, body := r.mesh.Call(r.t, http.MethodPatch, "/connectors/"+r.connector+"/config", arg); code/100 != 2 {
-			r.t.Fatalf("config %s: %d %s", arg, code, body)
-		}
-	case "kafka":
-		f := strings.SplitN(arg, " ", 3)
-		if len(f) != 3 {
-			r.t.Fatalf("%s: --@ kafka needs a topic, a key and a value, not %q", file, arg)
-		}
-		rec := &kgo.Record{Topic: f[0], Key: []byte(f[1]), Value: []byte(f[2])}
-		if err := r.kafka.ProduceSync(r.t.Context(), rec).FirstErr(); err != nil {
-			r.t.Fatal(err)
-		}
-	default:
-		r.t.Fatalf("%s: directive %q is not known", file, verb)
+// prepare makes the database and the topics that the case writes to, and returns the connector's config.
+func (r *runner) prepare(ctx context.Context) (map[string]string, error) {
+	var err error
+	if r.sql, err = r.connect(""); err != nil {
+		return nil, err
 	}
-}
-
-// inputs makes the topics that the case itself writes to, and returns their names: nothing of them is compared.
-func (r *runner) inputs(ctx context.Context) (topics []string) {
-	for _, f := range []string{"stream.sql", "stream." + r.engine + ".sql"} {
-		b, err := os.ReadFile(filepath.Join(r.dir, f))
-		if err != nil {
+	if err := r.exec("create database `" + r.name + "` character set utf8mb4"); err != nil {
+		return nil, err
+	}
+	for _, f := range []string{"setup.sql", "setup." + r.Engine + ".sql"} {
+		b, err := os.ReadFile(filepath.Join(r.Dir, f))
+		if os.IsNotExist(err) {
 			continue
 		}
-		for _, s := range statements(strings.ReplaceAll(string(b), "$DB", r.name)) {
-			if rest, ok := strings.CutPrefix(s, "--@ kafka "); ok {
-				if topic, _, _ := strings.Cut(rest, " "); !slices.Contains(topics, topic) {
-					topics = append(topics, topic)
-				}
-			}
+		if err != nil {
+			return nil, err
+		}
+		if err := r.play(ctx, statements(strings.ReplaceAll(string(b), "$DB", r.name))); err != nil {
+			return nil, err
 		}
 	}
-	if len(topics) > 0 {
-		if _, err := kadm.NewClient(r.kafka).CreateTopics(ctx, 1, 1, nil, topics...); err != nil {
-			r.t.Fatal(err)
-		}
+	if err := r.exec("create table `" + r.name + "`.zz_marker (id int primary key)"); err != nil {
+		return nil, err
 	}
-	return topics
-}
-
-// goesOn is how long a lane that has failed may still bring what comes after, where the recording ends in a failure: some commits, and a slow machine.
-const goesOn = 3 * time.Second
-
-// await writes markers until the connector has produced one of them.
-func (r *runner) await(what string) {
-	r.t.Helper()
-	if r.c.NoStream || r.failed != "" {
-		return
-	}
-	begin, first := time.Now(), r.next+1
-	var wrote, failed time.Time
-	for r.seen.Load() < first {
-		if time.Since(wrote) > time.Second { // without a snapshot of rows, one that was too early never comes
-			wrote = time.Now()
-			r.next++
-			r.exec("set timestamp=1700000000")
-			r.exec(fmt.Sprintf("insert into `%s`.zz_marker values (%d)", r.name, r.next))
-		}
-		_, status := r.mesh.Call(r.t, http.MethodGet, "/connectors/"+r.connector+"/status", nil)
-		if strings.Contains(status, "FAILED") {
-			if r.failed = status; !r.mayFail {
-				r.t.Fatalf("%s: %.3000s", what, status)
-			}
-			// The recording ends there. Ours may go on with other tables.
-			if failed.IsZero() {
-				failed = time.Now()
-			} else if time.Since(failed) > goesOn {
-				return
-			}
-		}
-		if time.Since(begin) > 60*time.Second {
-			r.t.Fatalf("%s: no marker after 60 s: %s", what, status)
-		}
-		time.Sleep(50 * time.Millisecond) // the connector is in other processes
-	}
-}
-
-func (r *runner) exec(q string) {
-	r.t.Helper()
-	if _, err := r.sql.Execute(q); err != nil {
-		r.t.Fatalf("%s: %v", q, err)
-	}
-}
-
-func (r *runner) put(action string) {
-	r.t.Helper()
-	if code, body := r.mesh.Call(r.t, http.MethodPut, "/connectors/"+r.connector+"/"+action, nil); code/100 != 2 {
-		r.t.Fatalf("%s: %d %s", action, code, body)
-	}
-}
-
-// run runs the case and returns what came.
-func (r *runner) run(ctx context.Context) stream {
-	r.sql = r.connect()
-	r.exec("drop database if exists `" + r.name + "`")
-	r.exec("create database `" + r.name + "` character set utf8mb4")
-	r.file("setup.sql")
-	r.file("setup." + r.engine + ".sql")
-	r.exec("create table `" + r.name + "`.zz_marker (id int primary key)")
-	config := r.mesh.Connector(harness.Part(r.engine), r.addr, r.name, r.name, map[string]string{
+	config := (&harness.Mesh{Kafka: r.Kafka}).Connector(harness.Part(r.Engine), r.Addr, r.name, r.name, map[string]string{
 		"schema.history.internal.store.only.captured.databases.ddl": "true", "poll.interval.ms": "50",
 	})
 	for k, v := range r.c.Config {
 		config[k] = strings.ReplaceAll(v, "$DB", r.name)
-		if v == "<unset>" || strings.HasPrefix(k, "_") { // what begins with _ is for this suite
+		if v == "<unset>" || strings.HasPrefix(k, "_") { // what begins with _ is for the runner
 			delete(config, k)
 		}
 	}
-	inputs := r.inputs(ctx)
-	watching, stop := context.WithCancel(ctx)
-	defer stop()
-	go r.watch(watching)
-	if r.refused != nil {
-		r.checkRefusal(config)
-		return stream{}
+	if len(r.inputs) > 0 {
+		if _, err := kadm.NewClient(r.Client).CreateTopics(ctx, 1, 1, nil, r.inputs...); err != nil {
+			return nil, err
+		}
 	}
-	r.mesh.Create(r.t, r.connector, config)
-	defer r.mesh.Call(r.t, http.MethodDelete, "/connectors/"+r.connector, nil)
+	return config, nil
+}
+
+// live runs the case from the connector's creation to its stop.
+func (r *runner) live(ctx context.Context) error {
 	if r.c.NoStream {
-		r.settled()
-	} else {
-		r.await("snapshot or stream")
-		r.await("stream")
+		if err := r.settled(ctx); err != nil {
+			return err
+		}
+	}
+	for _, what := range []string{"start", "streaming"} { // the first one may come with the snapshot
+		if err := r.await(ctx, what); err != nil {
+			return err
+		}
 	}
 	if r.c.Restart {
-		r.put("stop")
+		if err := r.stop(ctx); err != nil {
+			return err
+		}
 	}
-	r.file("stream.sql")
-	r.file("stream." + r.engine + ".sql")
+	if err := r.play(ctx, r.stream); err != nil {
+		return err
+	}
 	if r.c.Restart {
-		r.put("resume")
-	}
-	r.await("end")
-	r.put("stop")
-	names := r.topics(ctx)
-	got := actual(r.read(ctx, slices.DeleteFunc(slices.Clone(names), func(t string) bool { return slices.Contains(inputs, t) })))
-	if names = append(names, inputs...); len(names) > 0 { // the other engine's run uses the same names
-		if _, err := kadm.NewClient(r.kafka).DeleteTopics(ctx, names...); err != nil {
-			r.t.Fatal(err)
+		if _, err := r.ask(ctx, http.MethodPut, "/connectors/"+r.Connector+"/resume", nil); err != nil {
+			return err
 		}
-		harness.Await(r.t, 20*time.Second, "deletion of the topics", func() error {
-			if left := r.topics(ctx); len(left) > 0 {
-				return fmt.Errorf("left: %v", left)
-			}
-			return nil
-		})
 	}
-	return got
+	if err := r.await(ctx, "end"); err != nil {
+		return err
+	}
+	time.Sleep(r.Settle) // records of other partitions that were sent before the marker's
+	if err := r.stop(ctx); err != nil {
+		return err
+	}
+	offsets, err := r.ask(ctx, http.MethodGet, "/connectors/"+r.Connector+"/offsets", nil)
+	r.end.Offsets = json.RawMessage(offsets)
+	return err
 }
 
-// topics lists the case's topics.
-func (r *runner) topics(ctx context.Context) (names []string) {
-	topics, err := kadm.NewClient(r.kafka).ListTopics(ctx)
-	if err != nil {
-		r.t.Fatal(err)
+// clean removes what a run leaves, and what an earlier one has left: both engines' runs use the same names.
+func (r *runner) clean(ctx context.Context) error {
+	if _, _, err := r.call(ctx, http.MethodDelete, "/connectors/"+r.Connector, nil); err != nil {
+		return err
 	}
-	for t := range topics {
-		d := r.c.Config["topic.delimiter"]
-		if t == r.name || strings.HasPrefix(t, r.name+".") || t == "__debezium-heartbeat."+r.name || strings.HasPrefix(t, "x-"+r.name) ||
-			d != "" && strings.HasPrefix(t, r.name+d) {
-			names = append(names, t)
+	err := until(ctx, 20*time.Second, "deletion of the topics of "+r.name, func() error {
+		names, err := r.topics(ctx)
+		if err != nil || len(names) == 0 {
+			return err
 		}
-	}
-	return names
-}
-
-// settled waits until a connector that does not stream has nothing more to say: its offset no longer says that a snapshot runs.
-func (r *runner) settled() {
-	harness.Await(r.t, 60*time.Second, "end of the snapshot", func() error {
-		_, body := r.mesh.Call(r.t, http.MethodGet, "/connectors/"+r.connector+"/offsets", nil)
-		if !strings.Contains(body, `"file"`) || strings.Contains(body, "INITIAL") {
-			return fmt.Errorf("offsets: %s", body)
+		if _, err := kadm.NewClient(r.Client).DeleteTopics(ctx, names...); err != nil {
+			return err
 		}
-		return nil
+		return fmt.Errorf("left: %v", names)
 	})
-}
-
-// markerID is the id in a marker's key, with or without a schema before it.
-var markerID = regexp.MustCompile(`"id":(\d+)`)
-
-// watch notes the marker's records.
-func (r *runner) watch(ctx context.Context) {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(r.mesh.Kafka), kgo.ConsumeTopics(r.markerTopic()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.MetadataMinAge(50*time.Millisecond), kgo.MetadataMaxAge(500*time.Millisecond), kgo.FetchMaxWait(100*time.Millisecond), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	if err != nil {
-		r.t.Error(err)
-		return
+		return err
 	}
-	defer cl.Close()
-	for ctx.Err() == nil {
-		cl.PollFetches(ctx).EachRecord(func(x *kgo.Record) {
-			m := markerID.FindAllSubmatch(x.Key, -1)
-			if len(m) == 0 {
-				return
-			}
-			if id, err := strconv.ParseInt(string(m[len(m)-1][1]), 10, 64); err == nil && id > r.seen.Load() {
-				r.seen.Store(id)
-			}
-		})
-	}
-}
-
-// markersWithin is how long the markers of a commit may take to reach all its partitions. A lane that failed leaves a transaction open: nothing comes then.
-const markersWithin = 3 * time.Second
-
-// ends returns the ends of topics as committed. A transaction is over for its consumers partition by partition: that the marker's was seen says nothing of
-// the others, so it waits until nothing is open. What a lane has left open when it failed is none of the result.
-func (r *runner) ends(ctx context.Context, names []string) kadm.ListedOffsets {
-	r.t.Helper()
-	adm := kadm.NewClient(r.kafka)
-	for begin := time.Now(); ; {
-		committed, err := adm.ListCommittedOffsets(ctx, names...)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		all, err := adm.ListEndOffsets(ctx, names...)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		open := committed.Error() != nil
-		all.Each(func(l kadm.ListedOffset) {
-			c, _ := committed.Lookup(l.Topic, l.Partition)
-			open = open || l.Err != nil || c.Offset != l.Offset
-		})
-		if !open || time.Since(begin) > markersWithin {
-			return committed
-		}
-		time.Sleep(20 * time.Millisecond) // the broker announces nothing
-	}
-}
-
-// read reads topics to their ends, committed records only, and leaves the marker's out.
-func (r *runner) read(ctx context.Context, names []string) []*kgo.Record {
-	if len(names) == 0 {
-		return nil
-	}
-	ends := r.ends(ctx, names)
-	from := map[string]map[int32]kgo.Offset{}
-	left := map[string]int64{}
-	ends.Each(func(l kadm.ListedOffset) {
-		if l.Err != nil {
-			r.t.Fatalf("end of %s/%d: %v", l.Topic, l.Partition, l.Err)
-		}
-		if l.Offset == 0 {
-			return
-		}
-		left[fmt.Sprintf("%s/%d", l.Topic, l.Partition)] = l.Offset
-		if from[l.Topic] == nil {
-			from[l.Topic] = map[int32]kgo.Offset{}
-		}
-		from[l.Topic][l.Partition] = kgo.NewOffset().At(0)
-	})
-	cl, err := kgo.NewClient(kgo.SeedBrokers(r.mesh.Kafka), kgo.ConsumePartitions(from), kgo.KeepControlRecords(), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	sql, err := r.connect("")
 	if err != nil {
-		r.t.Fatal(err)
+		return err
 	}
-	defer cl.Close()
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	var recs []*kgo.Record
-	for len(left) > 0 {
-		f := cl.PollFetches(ctx)
-		if ctx.Err() != nil {
-			r.t.Fatalf("could not read to the end of %v", left)
+	for _, db := range []string{r.name, r.name + "_2"} {
+		if _, err := sql.Execute("drop database if exists `" + db + "`"); err != nil {
+			return err
 		}
-		f.EachRecord(func(x *kgo.Record) {
-			at := fmt.Sprintf("%s/%d", x.Topic, x.Partition)
-			if x.Offset >= left[at]-1 {
-				delete(left, at)
-			}
-			if !x.Attrs.IsControl() && !strings.HasSuffix(x.Topic, "zz_marker") {
-				recs = append(recs, x)
-			}
-		})
 	}
-	slices.SortStableFunc(recs, func(a, b *kgo.Record) int {
-		if a.Topic != b.Topic {
-			return strings.Compare(a.Topic, b.Topic)
+	return nil
+}
+
+func (r *runner) connect(database string) (*client.Conn, error) {
+	c, err := client.Connect(r.Addr, servers.RootUser, "", database)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", r.Addr, err)
+	}
+	r.sessions = append(r.sessions, c)
+	_, err = c.Execute("set names utf8mb4")
+	return c, err
+}
+
+func (r *runner) exec(q string) error {
+	if _, err := r.sql.Execute(q); err != nil {
+		return fmt.Errorf("%.200s: %w", q, err)
+	}
+	return nil
+}
+
+// play runs statements and directives. A statement that the server refuses is part of some cases: the next one runs.
+func (r *runner) play(ctx context.Context, all []string) error {
+	sessions := map[string]*client.Conn{}
+	session := ""
+	for _, s := range all {
+		if sessions[session] == nil {
+			c, err := r.connect(r.name)
+			if err != nil {
+				return err
+			}
+			sessions[session] = c
 		}
-		if a.Partition != b.Partition {
-			return int(a.Partition - b.Partition)
+		verb, arg, ok := directive(s)
+		switch {
+		case !ok:
+			if _, err := sessions[session].Execute(s); err != nil {
+				r.Say("%v in: %.120s", err, s)
+			}
+		case verb == "conn":
+			session = arg
+		default:
+			if err := r.direct(ctx, verb, arg); err != nil {
+				return fmt.Errorf("--@ %s %s: %w", verb, arg, err)
+			}
 		}
-		return int(a.Offset - b.Offset)
-	})
-	return recs
+	}
+	return nil
+}
+
+// direct does what a line of a case asks for that is no statement.
+func (r *runner) direct(ctx context.Context, verb, arg string) error {
+	switch verb {
+	case "sleep":
+		d, err := time.ParseDuration(arg)
+		time.Sleep(d) // the case says so
+		return err
+	case "await":
+		return r.await(ctx, "await")
+	case "stop":
+		return r.stop(ctx)
+	case "resume":
+		_, err := r.ask(ctx, http.MethodPut, "/connectors/"+r.Connector+"/resume", nil)
+		return err
+	case "config":
+		_, err := r.ask(ctx, http.MethodPatch, "/connectors/"+r.Connector+"/config", arg)
+		return err
+	case "kafka":
+		f := strings.SplitN(arg, " ", 3)
+		if len(f) != 3 {
+			return fmt.Errorf("needs a topic, a key and a value")
+		}
+		return r.Client.ProduceSync(ctx, &kgo.Record{Topic: f[0], Key: []byte(f[1]), Value: []byte(f[2])}).FirstErr()
+	}
+	return fmt.Errorf("the directive is not known")
 }
