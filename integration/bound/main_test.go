@@ -1,6 +1,7 @@
 package bound
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -14,10 +15,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/rowmesh/rowmesh/deploy/servers"
 	"github.com/rowmesh/rowmesh/integration/harness"
+	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
+	"github.com/rowmesh/rowmesh/services/rpc"
 )
 
 var full = flag.Bool("bound.full", os.Getenv("ROWMESH_FULL") == "1", "the sizes that the promises name, not a tenth of them")
@@ -150,6 +154,30 @@ func (w *ids) reached(n int) error {
 		return fmt.Errorf("%d of %d rows; the first that are missing: %v", w.total, n, missing)
 	}
 	return nil
+}
+
+// where says how far each part is with the rows of a topic that is watched: the topic's end and its last stable offset, the lane, the capturer's subscribers.
+func where(t testing.TB, m *harness.Mesh, kafka, topic, connector, source string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(kafka))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	adm := kadm.NewClient(cl)
+	end, err := adm.ListEndOffsets(ctx, topic)
+	stable, err2 := adm.ListCommittedOffsets(ctx, topic)
+	cc, err3 := rpc.Dial(m.Members["capturer-1"].GRPC, rpc.Security{})
+	if err := cmp.Or(err, err2, err3); err != nil {
+		return err.Error()
+	}
+	defer cc.Close()
+	src, err := capturev1.NewCaptureServiceClient(cc).DescribeSource(ctx, &capturev1.DescribeSourceRequest{Source: source})
+	_, status := m.Call(t, http.MethodGet, "/connectors/"+connector+"/status", nil)
+	_, offsets := m.Call(t, http.MethodGet, "/connectors/"+connector+"/offsets", nil)
+	return fmt.Sprintf("topic: end %v, stable %v\nstatus: %s\noffsets: %s\nsubscribers: %v, %v", end, stable, status, offsets, src.GetSubscribers(), err)
 }
 
 // exact fails the test if an id came twice or out of order.

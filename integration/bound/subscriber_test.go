@@ -167,7 +167,14 @@ func TestSlowAndHostileSubscribers(t *testing.T) {
 	}
 	stop()
 	writer.Wait()
-	harness.Await(t, 30*time.Second, "every row of the lane", func() error { return w.reached(len(p.commits)) })
+	stopped := time.Now()
+	harness.Await(t, time.Minute, "every row of the lane", func() error {
+		err := w.reached(len(p.commits))
+		if err != nil && time.Since(stopped) > 10*time.Second {
+			err = fmt.Errorf("%w\n%s", err, where(t, m, kafka, db+"."+db+".fast", db, addr))
+		}
+		return err
+	})
 	w.exact(t)
 	t.Logf("%d rows, the slowest after %s", len(p.commits), p.worst(w).Round(time.Millisecond))
 	if worst := p.worst(w); worst > stallTime {

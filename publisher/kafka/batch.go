@@ -3,7 +3,7 @@ package kafka
 // None marks an absent key, value or header set.
 const None = -1
 
-// Record is one record of a Batch. Its layout is that of struct rowmesh_record in shim.go; it holds no pointers, so that a slice of them crosses into C as it is.
+// Record is one record of a Batch. Its layout is that of struct rowmesh_record in shim.h; it holds no pointers, so that a slice of them crosses into C as it is.
 type Record struct {
 	// Topic is what Producer.Topic returned.
 	Topic int32

@@ -173,6 +173,9 @@ func (p *Producer) Close() {
 	}
 	p.p.Purge(kafka.PurgeInFlight | kafka.PurgeQueue | kafka.PurgeNonBlocking)
 	p.p.Close()
+	if p.shim != nil {
+		p.shim.free()
+	}
 	close(p.closed)
 	p.events.Wait()
 	trimMalloc()
