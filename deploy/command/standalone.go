@@ -2,12 +2,10 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"time"
 
@@ -41,7 +39,7 @@ func standalone(version string, logs io.Writer) *cobra.Command {
 }
 
 func (o *standaloneOptions) run(ctx context.Context, files []string, version string, logs io.Writer) error {
-	connectors := make([][]byte, len(files))
+	connectors := make([]connectorFile, len(files))
 	for i, f := range files {
 		var err error
 		if connectors[i], err = readFile(f, os.Stdin); err != nil {
@@ -93,16 +91,10 @@ func free(addr string) (string, error) {
 }
 
 // apply creates or updates a connector once the REST API answers.
-func (o *standaloneOptions) apply(ctx context.Context, b []byte) error {
-	var c struct {
-		Name   string
-		Config json.RawMessage
-	}
-	if err := json.Unmarshal(b, &c); err != nil {
-		return err
-	}
+func (o *standaloneOptions) apply(ctx context.Context, c connectorFile) error {
+	a := &api{base: "http://" + o.rest, http: http.DefaultClient}
 	for end := time.Now().Add(30 * time.Second); ; {
-		_, err := request(ctx, http.MethodGet, "http://"+o.rest+"/health", nil)
+		_, err := a.do(ctx, http.MethodGet, "/health", nil)
 		if err == nil {
 			break
 		}
@@ -115,6 +107,6 @@ func (o *standaloneOptions) apply(ctx context.Context, b []byte) error {
 		case <-time.After(50 * time.Millisecond): // the API starts beside this
 		}
 	}
-	_, err := request(ctx, http.MethodPut, "http://"+o.rest+"/connectors/"+url.PathEscape(c.Name)+"/config", c.Config)
+	_, err := a.do(ctx, http.MethodPut, connectorPath(c.Name, "config"), c.Config)
 	return err
 }

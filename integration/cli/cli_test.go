@@ -66,7 +66,7 @@ func succeeds(t *testing.T, args ...string) string {
 // refused checks that r failed with a message that holds all words.
 func refused(t *testing.T, r result, words ...string) {
 	t.Helper()
-	if r.code != 1 || r.stdout != "" {
+	if r.code != 1 && r.code != 2 || r.stdout != "" {
 		t.Errorf("exit code %d, output %q", r.code, r.stdout)
 	}
 	for _, w := range words {

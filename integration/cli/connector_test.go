@@ -41,14 +41,14 @@ func TestConnectorCommands(t *testing.T) {
 		Name   string
 		Config map[string]string
 	}
-	if got := succeeds(t, "connector", "create", file, server); json.Unmarshal([]byte(got), &created) != nil || created.Name != "first" || created.Config["topic.prefix"] != "cli-connector" {
+	if got := succeeds(t, "connector", "create", file, "-o", "json", server); json.Unmarshal([]byte(got), &created) != nil || created.Name != "first" || created.Config["topic.prefix"] != "cli-connector" {
 		t.Errorf("create printed %s", got)
 	}
 	b, err := os.ReadFile(connectorFile(t, "second of two", m.Connector(harness.MySQL, addr, "cli-second", "cli_connector", nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := rowmesh(t, string(b), "connector", "create", "-", server); r.code != 0 || !strings.Contains(r.stdout, `"second of two"`) {
+	if r := rowmesh(t, string(b), "connector", "create", "-", server); r.code != 0 || r.stdout != "connector second of two is created\n" {
 		t.Errorf("create from standard input: %+v", r)
 	}
 	harness.Await(t, 30*time.Second, "both to run", func() error {

@@ -14,8 +14,8 @@ func TestVersion(t *testing.T) {
 // TestHelp looks for what a person must find in the help of each command.
 func TestHelp(t *testing.T) {
 	for args, words := range map[string][]string{
-		"--help":                  {"coordinator", "capturer", "publisher", "standalone", "connector", "rows", "version"},
-		"connector --help":        {"create", "list", "status", "delete", "--server", "http://127.0.0.1:8083"},
+		"--help":                  {"coordinator", "capturer", "publisher", "standalone", "connector", "options", "plugins", "context", "rows", "version", "completion"},
+		"connector --help":        {"create", "apply", "list", "get", "status", "describe", "edit", "pause", "resume", "stop", "restart", "delete", "offsets", "validate", "--server", "http://127.0.0.1:8083"},
 		"connector create --help": {"FILE", `"name"`, `"config"`, "standard input", "--server"},
 		"connector status --help": {"NAME"},
 		"rows --help":             {"--source", "--coordinator", "--capturer", "--tables", "--from", "latest, earliest, snapshot, or a token"},

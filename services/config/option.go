@@ -178,6 +178,16 @@ func Options(f Flavor) []Option {
 	return out
 }
 
+// AllOptions returns all that a config for the flavour may hold: beside Options those that Kafka Connect does not list. Names that end in "*" stand for all
+// with that prefix. The caller must not change what they point to.
+func AllOptions(f Flavor) []Option {
+	var out []Option
+	for _, o := range catalogs()[f].options {
+		out = append(out, *o)
+	}
+	return out
+}
+
 // Lookup returns the option that a name means for the flavour; names that share a prefix option ("producer.override.acks") return that.
 func Lookup(f Flavor, name string) (Option, bool) {
 	o, ok := catalogs()[f].find(name)

@@ -72,6 +72,9 @@ func Patterns(list string) ([]string, error) {
 	return out, nil
 }
 
+// JavaPattern translates one Java pattern into one for Go's regexp, which matches anywhere.
+func JavaPattern(p string) (string, error) { return toGo(p) }
+
 // translator walks a pattern.
 type translator struct {
 	src   string

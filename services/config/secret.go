@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,8 +13,8 @@ import (
 // maxSecretFileBytes bounds what is read of a secret file: the files of Kafka's providers hold a few lines, and a path may name anything.
 const maxSecretFileBytes = 1 << 20
 
-// Secrets resolves references to secrets in a config: ${file:/path:key} is a line "key=value" of a properties file, ${dir:/path:name} is the content of a
-// file, ${env:NAME} is an environment variable. Nothing can be read that is not allowed here; with the zero value no reference is
+// Secrets resolves references to secrets in a config: ${file:/path:key} is a line "key=value" of a properties file, ${directory:/path:name} (or dir) is the
+// content of a file, ${env:NAME} is an environment variable. Nothing can be read that is not allowed here; with the zero value no reference is
 // resolved, and the text stays as it is, as in a Kafka Connect worker without providers.
 type Secrets struct {
 	// Roots are the folders whose files references may name, links resolved. Empty: file and dir are off.
@@ -24,7 +23,7 @@ type Secrets struct {
 	Env *regexp.Regexp
 }
 
-var reference = regexp.MustCompile(`\$\{(file|dir|env):(?:([^:}]*):)?([^:}]+)\}`)
+var reference = regexp.MustCompile(`\$\{(file|dir|directory|env):(?:([^:}]*):)?([^:}]+)\}`)
 
 // Resolve returns a copy of cfg with its references replaced. Errors name the option and the reference, never a secret.
 func (s Secrets) Resolve(cfg map[string]string) (map[string]string, error) {
@@ -137,7 +136,7 @@ func (s Secrets) lookup(provider, path, key string) (value string, on bool, err 
 		return v, true, nil
 	case len(s.Roots) == 0:
 		return "", false, nil
-	case provider == "dir":
+	case provider == "dir" || provider == "directory":
 		b, err := s.read(filepath.Join(path, key))
 		return string(b), true, err
 	default:
@@ -186,45 +185,13 @@ func (s Secrets) allowed(real string) bool {
 	return false
 }
 
-// property finds a key in the text of a Java properties file.
+// property finds a key in the text of a Java properties file; the last of several wins.
 func property(text, key string) (string, bool) {
-	lines := bufio.NewScanner(strings.NewReader(text))
-	lines.Buffer(nil, maxSecretFileBytes)
 	value, found := "", false
-	for lines.Scan() {
-		line := strings.TrimLeft(lines.Text(), " \t\f")
-		for strings.HasSuffix(line, `\`) && !strings.HasSuffix(line, `\\`) && lines.Scan() {
-			line = strings.TrimSuffix(line, `\`) + strings.TrimLeft(lines.Text(), " \t\f")
-		}
-		if line == "" || line[0] == '#' || line[0] == '!' {
-			continue
-		}
-		i := strings.IndexAny(line, "=: \t")
-		k, v := line, ""
-		if i >= 0 {
-			k, v = line[:i], strings.TrimLeft(line[i:], " \t")
-			if v != "" && (v[0] == '=' || v[0] == ':') {
-				v = strings.TrimLeft(v[1:], " \t")
-			}
-		}
-		if unescape(k) == key {
-			value, found = unescape(v), true // the last of several wins
+	for _, p := range Properties(text) {
+		if p.Key == key {
+			value, found = p.Value, true
 		}
 	}
 	return value, found
-}
-
-func unescape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+1 < len(s) {
-			i++
-			if j := strings.IndexByte("ntrf", s[i]); j >= 0 {
-				b.WriteByte("\n\t\r\f"[j])
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }
