@@ -153,7 +153,8 @@ func (e *Encoder) split(payload []byte) ([]byte, error) {
 // row converts the row in e.cells.
 func (e *Encoder) row(out *Output) error {
 	g, i := &e.group, uint32(e.index)
-	r := Record{Topic: g.plan.topic, Key: null, Partition: -1, Context: e.cfg.ExtendedHeaders, ExtraValue: null, Group: int32(g.index), Row: i}
+	r := Record{Topic: g.plan.topic, Key: null, Partition: -1, Context: e.cfg.ExtendedHeaders, ExtraValue: null, Group: int32(g.index), Row: i,
+		Shape: e.shape()}
 	number := g.first + i
 	if g.op == row.Read {
 		number = 0 // rows of snapshots are not in the log
@@ -176,6 +177,14 @@ func (e *Encoder) row(out *Output) error {
 		return e.update(r, number, out)
 	}
 	return fmt.Errorf("unknown operation %q", byte(g.op))
+}
+
+// shape returns the shape of the group's records, nil if none is wanted.
+func (e *Encoder) shape() *Shape {
+	if !e.opts.Shapes {
+		return nil
+	}
+	return &e.group.plan.shape
 }
 
 // complete gives the after image what it leaves out: those columns did not change, so the before image has their values if any has.
@@ -320,7 +329,7 @@ func (e *Encoder) truncate(out *Output) {
 	g := &e.group
 	start := len(out.Arena)
 	out.Arena = append(append(out.Arena, g.plan.valueHead...), `{"before":null,"after":null`...)
-	r := Record{Topic: g.plan.topic, Key: null, Partition: -1, Context: e.cfg.ExtendedHeaders, ExtraValue: null, Group: int32(g.index)}
+	r := Record{Topic: g.plan.topic, Key: null, Partition: -1, Context: e.cfg.ExtendedHeaders, ExtraValue: null, Group: int32(g.index), Shape: e.shape()}
 	e.finish(&r, start, e.lastRow, row.Truncate, out)
 }
 

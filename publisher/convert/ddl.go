@@ -187,7 +187,7 @@ func javaHash(s string) uint32 {
 }
 
 func (e *Encoder) appendSchemaChange(d *capturev1.Ddl, c *schemaChange, now int64, out *Output) {
-	r := Record{Topic: e.schemaTopic, Partition: 0, Context: e.cfg.ExtendedHeaders, ExtraValue: null, Group: -1}
+	r := Record{Topic: e.schemaTopic, Partition: 0, Context: e.cfg.ExtendedHeaders, ExtraValue: null, Group: -1, Shape: e.ddlShape}
 	start := len(out.Arena)
 	dst := append(append(out.Arena, e.ddlKey.head...), `{"databaseName":`...)
 	dst = appendString(dst, c.database)

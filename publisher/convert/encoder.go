@@ -22,6 +22,8 @@ type Options struct {
 	Now func() int64
 	// Tolerate collects rows that cannot be converted in Output.Failed instead of stopping at the first (errors.tolerance=all).
 	Tolerate bool
+	// Shapes gives each record its Shape, for who reads the payloads again. Then the config's converters should have no schemas of their own.
+	Shapes bool
 }
 
 // maxPlansPerTable bounds the versions of one table that are kept. Rows come in the order of the log, so a version is not used again once the next
@@ -50,6 +52,7 @@ type Encoder struct {
 	schemaTopic *Topic
 	ddlKey      surround
 	ddlValue    surround
+	ddlShape    *Shape
 	heartbeat   heartbeat
 	txn         transactions
 
@@ -117,9 +120,18 @@ func New(cfg *config.Connector, opts Options) (*Encoder, error) {
 	e.schemaTopic = e.topic(cfg.TopicPrefix, SchemaChangeTopic)
 	e.ddlKey = surroundBy(schemaChangeKey(e.connector), cfg.KeyConverter.Schemas)
 	e.ddlValue = surroundBy(schemaChangeValue(e.connector), cfg.ValueConverter.Schemas)
+	e.ddlShape = e.shapeOf(schemaChangeKey(e.connector), schemaChangeValue(e.connector))
 	e.heartbeat.init(e)
 	e.txn.init(e)
 	return e, nil
+}
+
+// shapeOf returns a shape, nil if none is wanted.
+func (e *Encoder) shapeOf(key, value string) *Shape {
+	if !e.opts.Shapes {
+		return nil
+	}
+	return &Shape{Key: []byte(key), Value: []byte(value)}
 }
 
 func (e *Encoder) compileFilters() error {

@@ -7,6 +7,7 @@ type heartbeat struct {
 	topic *Topic
 	key   []byte // whole
 	value surround
+	shape *Shape
 }
 
 func (h *heartbeat) init(e *Encoder) {
@@ -23,12 +24,13 @@ func (h *heartbeat) init(e *Encoder) {
 	h.key = appendString(append(key.head, `{"serverName":`...), e.cfg.TopicPrefix)
 	h.key = append(append(h.key, '}'), key.tail...)
 	h.value = surroundBy(heartbeatValue, e.cfg.ValueConverter.Schemas)
+	h.shape = e.shapeOf(heartbeatKey, heartbeatValue)
 }
 
 // Heartbeat appends a heartbeat record. It has no context headers.
 func (e *Encoder) Heartbeat(out *Output) {
 	h := &e.heartbeat
-	r := Record{Topic: h.topic, Partition: 0, ExtraValue: null, Group: -1}
+	r := Record{Topic: h.topic, Partition: 0, ExtraValue: null, Group: -1, Shape: h.shape}
 	start := len(out.Arena)
 	out.Arena = append(out.Arena, h.key...)
 	r.Key, r.Hash = out.since(start), Murmur2(h.key)

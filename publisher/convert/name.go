@@ -93,3 +93,9 @@ func sanitizeTopic(name string, unicode bool) string {
 	}
 	return name
 }
+
+// AdjustSchemaName applies a schema.name.adjustment.mode to the name of a schema.
+func AdjustSchemaName(mode, name string) string { return nameMode(mode).schema(name) }
+
+// AdjustFieldName applies a field.name.adjustment.mode to the name of a field.
+func AdjustFieldName(mode, name string) string { return nameMode(mode).field(name) }

@@ -30,9 +30,29 @@ type Record struct {
 	Extra      ExtraHeader
 	Context    bool
 	ExtraValue Span
+	// Shape has the schemas where the encoder was asked for shapes; else nil.
+	Shape *Shape
+	// Headers, where it is not nil, are all headers of the record, in place of Extra and Context. Timestamp is in milliseconds since the Unix epoch; nil: the
+	// producer's clock sets it. Encoders set neither.
+	Headers   []SpanHeader
+	Timestamp *int64
 	// Group and Row name the place in the batch, for errors: the group, and the row in it. Group is -1 for other records.
 	Group int32
 	Row   uint32
+}
+
+// SpanHeader is a header whose value lies in the arena; null is a null value.
+type SpanHeader struct {
+	Key   string
+	Value Span
+}
+
+// Shape is what a record's payloads mean: the JSON of the schemas of key and value, as JsonConverter writes them. All records of one table version share
+// one Shape, so its address stands for the schemas. Key is nil for records without a key.
+type Shape struct {
+	Key, Value []byte
+	// KeptNulls says for each column of the value that NULL stays null although the schema has a default.
+	KeptNulls []bool
 }
 
 // Header is one record header.

@@ -35,6 +35,7 @@ type plan struct {
 	keyHead, keyTail     []byte
 	headerTail           []byte
 	valueHead, valueTail []byte
+	shape                Shape
 	// sourceDB and sourceTable are constant parts of the source block.
 	sourceDB, sourceTable []byte
 }
@@ -209,28 +210,42 @@ func (e *Encoder) renderKey(p *plan) {
 	if p.keyed = len(fields) > 0; !p.keyed {
 		return
 	}
-	if e.cfg.KeyConverter.Schemas {
-		b := append([]byte(`{"schema":{"type":"struct","fields":[`), fields...)
+	if e.cfg.KeyConverter.Schemas || e.opts.Shapes {
+		b := append([]byte(`{"type":"struct","fields":[`), fields...)
 		b = append(append(b, `],"optional":false,"name":`...), e.schemaName(p, "Key")...)
-		p.keyHead = append(b, `},"payload":`...)
+		p.shape.Key = append(b, '}')
+	}
+	if e.cfg.KeyConverter.Schemas {
+		p.keyHead = enclose(p.shape.Key)
 		p.keyTail = append(p.keyTail, '}')
 	}
 	p.keyHead = append(p.keyHead, '{')
 }
 
+// enclose returns what stands before a payload that has a schema.
+func enclose(schema []byte) []byte {
+	return append(append([]byte(`{"schema":`), schema...), `,"payload":`...)
+}
+
 // renderValue renders what stands around an envelope.
 func (e *Encoder) renderValue(p *plan) {
-	if !e.cfg.ValueConverter.Schemas {
+	if !e.cfg.ValueConverter.Schemas && !e.opts.Shapes {
 		return
 	}
 	row := append([]byte(`{"type":"struct","fields":[`), fieldSchemas(p.value)...)
 	row = append(append(row, `],"optional":true,"name":`...), e.schemaName(p, "Value")...)
-	b := append([]byte(`{"schema":{"type":"struct","fields":[`), row...)
+	b := append([]byte(`{"type":"struct","fields":[`), row...)
 	b = append(append(append(b, `,"field":"before"},`...), row...), `,"field":"after"},`...)
 	b = append(append(append(b, sourceSchema(e.connector)...), ','), envelopeRest...)
 	b = append(append(b, `],"optional":false,"name":`...), e.schemaName(p, "Envelope")...)
-	p.valueHead = append(b, `,"version":2},"payload":`...)
-	p.valueTail = []byte("}")
+	p.shape.Value = append(b, `,"version":2}`...)
+	for i := range p.value {
+		p.shape.KeptNulls = append(p.shape.KeptNulls, p.value[i].nullStays)
+	}
+	if e.cfg.ValueConverter.Schemas {
+		p.valueHead = enclose(p.shape.Value)
+		p.valueTail = []byte("}")
+	}
 }
 
 func fieldSchemas(fields []field) []byte {

@@ -29,6 +29,7 @@ type transactions struct {
 	on         bool
 	topic      *Topic
 	key, value surround
+	shape      *Shape
 
 	open   bool
 	id     []byte
@@ -58,6 +59,7 @@ func (t *transactions) init(e *Encoder) {
 	}
 	t.topic = e.topic(e.naming.join(e.cfg.TopicPrefix, name), DataTopic)
 	t.key, t.value = surroundBy(transactionKey, e.cfg.KeyConverter.Schemas), surroundBy(transactionValue, e.cfg.ValueConverter.Schemas)
+	t.shape = e.shapeOf(transactionKey, transactionValue)
 }
 
 // Transaction returns the transaction that is open behind the last batch, nil if none is or if the connector does not ask for metadata.
@@ -153,7 +155,7 @@ func (t *transactions) appendBlock(dst []byte, table string) []byte {
 
 // appendRecord appends a BEGIN or an END. They have no context headers.
 func (t *transactions) appendRecord(out *Output, status string) {
-	r := Record{Topic: t.topic, Partition: -1, ExtraValue: null, Group: -1}
+	r := Record{Topic: t.topic, Partition: -1, ExtraValue: null, Group: -1, Shape: t.shape}
 	start := len(out.Arena)
 	dst := appendString(append(append(out.Arena, t.key.head...), `{"id":`...), t.id)
 	out.Arena = append(append(dst, '}'), t.key.tail...)

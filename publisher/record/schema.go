@@ -2,6 +2,7 @@ package record
 
 import (
 	"slices"
+	"strconv"
 )
 
 // Type is the type of a schema.
@@ -216,3 +217,19 @@ func TimestampSchema(optional bool) *Schema {
 
 // Of returns a plain schema of a type.
 func Of(t Type, optional bool) *Schema { return &Schema{Type: t, Optional: optional} }
+
+// DecimalSchema returns the schema of Connect's Decimal.
+func DecimalSchema(scale int32, optional bool) *Schema {
+	return &Schema{Type: Bytes, Optional: optional, Name: DecimalName, Version: version1(), Parameters: []Parameter{{ScaleParameter, strconv.Itoa(int(scale))}}}
+}
+
+// String is Java's ConnectSchema.toString: "Schema{name:STRUCT}", or the type alone.
+func (s *Schema) String() string {
+	switch {
+	case s == nil:
+		return "null"
+	case s.Name != "":
+		return "Schema{" + s.Name + ":" + s.Type.String() + "}"
+	}
+	return "Schema{" + s.Type.String() + "}"
+}
