@@ -27,6 +27,7 @@ import (
 type flags struct {
 	process.Config
 	kafka, offsetsTopic, mesh string
+	properties                process.Properties // librdkafka's, bootstrap.servers included once they are parsed
 	rest                      restFlags
 }
 
@@ -36,10 +37,13 @@ func parseFlags(args []string, out io.Writer) (flags, error) {
 	f.SetOutput(out)
 	c.Flags(f)
 	f.StringVar(&c.kafka, "kafka", "127.0.0.1:9092", "Kafka's bootstrap servers, comma-separated; the offsets of connectors stand there")
+	c.properties = process.Properties{}
+	f.Var(c.properties, "kafka-property", "librdkafka property for connections to it, name=value, the same as the publishers'; may be given more than once")
 	f.StringVar(&c.offsetsTopic, "offsets-topic", "connect-offsets", "topic of the checkpoints, the same as the publishers'")
 	f.StringVar(&c.mesh, "mesh", "rowmesh", "first part of transactional ids, the same as the publishers'")
 	c.rest.declare(f)
 	err := f.Parse(args)
+	c.properties["bootstrap.servers"] = c.kafka
 	return c, err
 }
 
@@ -79,7 +83,7 @@ func Main(ctx context.Context, args []string, version string, logs io.Writer) er
 	controlv1.RegisterControlServiceServer(p.GRPC, co.Server())
 	rest := connect.New(connect.Config{
 		URL: c.rest.url, Ready: co.Health, Secrets: secrets, MaskSecrets: c.rest.maskSecrets, Log: p.Log,
-		ClusterID: func(ctx context.Context) (string, error) { return clusterID(ctx, c.kafka) },
+		ClusterID: func(ctx context.Context) (string, error) { return clusterID(ctx, c.properties) },
 		Level:     c.LogLevel, Loggers: partNames, SetLevel: p.Level.Set,
 		SetLevels: func(ctx context.Context, logger, level string) {
 			if err := co.Control().SetLogLevels(ctx, logger, level); err != nil {
@@ -88,7 +92,7 @@ func Main(ctx context.Context, args []string, version string, logs io.Writer) er
 		},
 	}, co.Control().REST(), connect.Preflight{}, offsets{
 		topic: c.offsetsTopic, mesh: c.mesh, secrets: secrets, lanes: co.Control().lanes,
-		client: map[string]string{"bootstrap.servers": c.kafka},
+		client: c.properties,
 		open: func(client map[string]string, topic string) offsetTopic {
 			return offset.NewStore(offset.Config{Client: client, Topic: topic})
 		},
@@ -141,10 +145,14 @@ func texts(ps []config.Problem) (out []string) {
 }
 
 // clusterID asks the broker for the id of its cluster.
-func clusterID(ctx context.Context, brokers string) (string, error) {
-	a, err := kafka.NewAdminClient(&kafka.ConfigMap{"bootstrap.servers": brokers})
+func clusterID(ctx context.Context, properties map[string]string) (string, error) {
+	client := kafka.ConfigMap{}
+	for k, v := range properties {
+		client[k] = v
+	}
+	a, err := kafka.NewAdminClient(&client)
 	if err != nil {
-		return "", errs.E(errs.Invalid, "client for Kafka at %s: %w", brokers, err)
+		return "", errs.E(errs.Invalid, "client for Kafka at %s: %w", properties["bootstrap.servers"], err)
 	}
 	defer a.Close()
 	return a.ClusterID(ctx)

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"strings"
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	controlv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1"
@@ -18,30 +17,15 @@ import (
 	"github.com/rowmesh/rowmesh/services/rpc"
 )
 
-// properties is a flag that may be given more than once: key=value.
-type properties map[string]string
-
-func (p properties) String() string { return "" }
-
-// Set takes one key=value.
-func (p properties) Set(s string) error {
-	k, v, ok := strings.Cut(s, "=")
-	if !ok {
-		return fmt.Errorf("want key=value")
-	}
-	p[k] = v
-	return nil
-}
-
 // Main runs a publisher process with command line args until ctx ends.
 func Main(ctx context.Context, args []string, version string, logs io.Writer) error {
 	var pc process.Config
-	cfg := Config{Kafka: properties{}}
+	cfg := Config{Kafka: process.Properties{}}
 	f := flag.NewFlagSet("publisher", flag.ContinueOnError)
 	f.SetOutput(logs)
 	pc.Flags(f)
 	brokers := f.String("kafka", "127.0.0.1:9092", "Kafka's bootstrap servers, comma-separated")
-	f.Var(properties(cfg.Kafka), "kafka-property", "librdkafka property for all connectors, key=value; may be given more than once")
+	f.Var(process.Properties(cfg.Kafka), "kafka-property", "librdkafka property for all connectors, key=value; may be given more than once")
 	f.StringVar(&cfg.OffsetsTopic, "offsets-topic", "connect-offsets", "topic of the checkpoints (offset.storage.topic of Kafka Connect)")
 	f.IntVar(&cfg.OffsetsPartitions, "offsets-partitions", 25, "partitions of it, where it must be made")
 	f.IntVar(&cfg.OffsetsReplication, "offsets-replication", -1, "replication factor of it, where it must be made; -1: the broker's default")

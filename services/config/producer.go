@@ -2,7 +2,9 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -100,43 +102,66 @@ var jaas = regexp.MustCompile(`(?s)username\s*=\s*"([^"]*)".*password\s*=\s*"([^
 func (p *parser) producer() map[string]string {
 	out := map[string]string{}
 	for name, v := range p.in {
-		java, ok := strings.CutPrefix(name, producerPrefix)
-		o := producerOptions[java]
-		if !ok || o.name == "" || o.why != "" {
-			continue
+		if java, ok := strings.CutPrefix(name, producerPrefix); ok {
+			addClientProperty(out, java, v)
 		}
-		v = trim(v)
-		switch java {
-		case "linger.ms":
-			if strings.HasPrefix(v, "-") {
-				continue
-			}
-		case "compression.type":
-			if v = strings.ToLower(v); !contains(compressions, v) {
-				continue
-			}
-		case "bootstrap.servers":
-			if v == "" {
-				continue
-			}
-		case "buffer.memory":
-			n, _ := strconv.ParseInt(v, 10, 64)
-			v = strconv.FormatInt(max(n/1024, 1), 10)
-		case "ssl.truststore.location":
-			if !strings.HasSuffix(v, ".pem") && !strings.HasSuffix(v, ".crt") {
-				continue
-			}
-		case "ssl.endpoint.identification.algorithm":
-			if v == "" {
-				v = "none"
-			}
-		case "sasl.jaas.config":
-			if m := jaas.FindStringSubmatch(v); m != nil {
-				out["sasl.username"], out["sasl.password"] = m[1], m[2]
-			}
-			continue
-		}
-		out[o.name] = v
 	}
 	return out
+}
+
+// addClientProperty adds a property of a Java client to librdkafka's. It reports whether the property means something here.
+func addClientProperty(out map[string]string, java, v string) bool {
+	o, known := producerOptions[java]
+	if !known || o.why != "" {
+		return false
+	}
+	if o.name == "" {
+		return true // it has no effect and needs none
+	}
+	v = trim(v)
+	switch java {
+	case "linger.ms":
+		if strings.HasPrefix(v, "-") {
+			return false
+		}
+	case "compression.type":
+		if v = strings.ToLower(v); !contains(compressions, v) {
+			return false
+		}
+	case "bootstrap.servers":
+		if v == "" {
+			return false
+		}
+	case "buffer.memory":
+		n, _ := strconv.ParseInt(v, 10, 64)
+		v = strconv.FormatInt(max(n/1024, 1), 10)
+	case "ssl.truststore.location":
+		if !strings.HasSuffix(v, ".pem") && !strings.HasSuffix(v, ".crt") {
+			return false
+		}
+	case "ssl.endpoint.identification.algorithm":
+		if v == "" {
+			v = "none"
+		}
+	case "sasl.jaas.config":
+		m := jaas.FindStringSubmatch(v)
+		if m == nil {
+			return false
+		}
+		out["sasl.username"], out["sasl.password"] = m[1], m[2]
+		return true
+	}
+	out[o.name] = v
+	return true
+}
+
+// ClientProperties turns properties of a Java producer into librdkafka's. ignored are those that mean nothing here, sorted.
+func ClientProperties(java map[string]string) (properties map[string]string, ignored []string) {
+	properties = map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(java)) {
+		if !addClientProperty(properties, name, java[name]) {
+			ignored = append(ignored, name)
+		}
+	}
+	return properties, ignored
 }

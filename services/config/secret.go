@@ -2,9 +2,11 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/rowmesh/rowmesh/services/errs"
@@ -21,6 +23,8 @@ type Secrets struct {
 	Roots []string
 	// Env matches the names of the variables that references may name. Nil: env is off.
 	Env *regexp.Regexp
+	// Converters are the process's own, "key.converter" and so on with their members: they apply to connectors that name none, as a worker's do.
+	Converters map[string]string
 }
 
 var reference = regexp.MustCompile(`\$\{(file|dir|directory|env):(?:([^:}]*):)?([^:}]+)\}`)
@@ -55,6 +59,7 @@ func (s Secrets) Resolve(cfg map[string]string) (map[string]string, error) {
 // Parse is the package's Parse on the resolved config. A problem with a value that came from a reference is told without that value, so that
 // validation cannot be used to read secrets. Connector.Raw keeps the references.
 func (s Secrets) Parse(name string, cfg map[string]string, nulls ...string) (*Connector, Result) {
+	cfg, ignored := s.withConverters(cfg)
 	resolved, err := s.Resolve(cfg)
 	if err != nil {
 		return nil, Result{Errors: []Problem{{Text: err.Error()}}}
@@ -63,6 +68,7 @@ func (s Secrets) Parse(name string, cfg map[string]string, nulls ...string) (*Co
 		resolved = cfg // what is said then shows the whole config
 	}
 	c, res := Parse(name, resolved, nulls...)
+	res.Warnings = append(res.Warnings, ignored...)
 	for _, list := range [][]Problem{res.Errors, res.Warnings} {
 		for i, p := range list {
 			if p.Option != "" && cfg[p.Option] != resolved[p.Option] {
@@ -80,6 +86,33 @@ func (s Secrets) Parse(name string, cfg map[string]string, nulls ...string) (*Co
 		}
 	}
 	return c, hide(cfg, resolved, res)
+}
+
+// withConverters returns cfg with the process's converters where it names none. Members of a converter that cfg does not name mean nothing, as in Kafka
+// Connect; they are left out, with a warning.
+func (s Secrets) withConverters(cfg map[string]string) (map[string]string, []Problem) {
+	if len(s.Converters) == 0 {
+		return cfg, nil
+	}
+	out := maps.Clone(cfg)
+	var ignored []Problem
+	for _, option := range []string{"key.converter", "value.converter", "header.converter"} {
+		if _, named := cfg[option]; named || s.Converters[option] == "" {
+			continue
+		}
+		for _, k := range slices.Sorted(maps.Keys(cfg)) {
+			if strings.HasPrefix(k, option+".") {
+				delete(out, k)
+				ignored = append(ignored, Problem{Option: k, Text: fmt.Sprintf("%s is ignored unless %s names the converter, as in Kafka Connect: set %s too", k, option, option)})
+			}
+		}
+		for k, v := range s.Converters {
+			if k == option || strings.HasPrefix(k, option+".") {
+				out[k] = v
+			}
+		}
+	}
+	return out, ignored
 }
 
 // Hide puts the references of cfg back where the texts of res hold what they resolve to: errors of servers name the host and the user that they were

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -95,5 +96,43 @@ func TestParseHidesResolved(t *testing.T) {
 	}
 	if c.Raw["database.password"] != "${env:ROWMESH_SECRET_PORT}" || c.Raw["topic.prefix"] != "${env:ROWMESH_SECRET_PREFIX}" {
 		t.Errorf("Raw has resolved values: %q %q", c.Raw["database.password"], c.Raw["topic.prefix"])
+	}
+}
+
+// TestConvertersOfTheProcess gives a process converters: they apply where a connector names none, whatever members it has.
+func TestConvertersOfTheProcess(t *testing.T) {
+	s := Secrets{Converters: map[string]string{"value.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter.schemas.enable": "false"}}
+	base := map[string]string{"name": "c", "connector.class": "MySql", "tasks.max": "1", "database.hostname": "db", "database.user": "u", "database.server.id": "5", "topic.prefix": "p"}
+	for name, c := range map[string]struct {
+		more     map[string]string
+		schemas  bool
+		warnings int
+	}{
+		"none":          {nil, false, 0},
+		"its own":       {map[string]string{"value.converter": "JsonConverter"}, true, 0},
+		"a member only": {map[string]string{"value.converter.schemas.enable": "true"}, false, 1},
+	} {
+		cfg := maps.Clone(base)
+		maps.Copy(cfg, c.more)
+		parsed, res := s.Parse("c", cfg)
+		if parsed == nil || parsed.ValueConverter.Schemas != c.schemas || !parsed.KeyConverter.Schemas || len(res.Warnings) != c.warnings {
+			t.Errorf("%s: %+v, %v", name, parsed, res)
+		}
+	}
+}
+
+// TestClientProperties maps the Java names of a worker's properties.
+func TestClientProperties(t *testing.T) {
+	got, ignored := ClientProperties(map[string]string{
+		"security.protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512", "sasl.jaas.config": `x.ScramLoginModule required username="u" password="p";`,
+		"ssl.truststore.location": "/ca.pem", "ssl.keystore.location": "/k.jks", "acks": "1", "compression.type": "LZ4", "buffer.memory": "33554432", "nosuch": "x", "delivery.timeout.ms": "5",
+	})
+	want := map[string]string{"security.protocol": "SASL_SSL", "sasl.mechanisms": "SCRAM-SHA-512", "sasl.username": "u", "sasl.password": "p", "ssl.ca.location": "/ca.pem",
+		"compression.type": "lz4", "queue.buffering.max.kbytes": "32768"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"acks", "nosuch", "ssl.keystore.location"}, ignored); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -45,6 +45,8 @@ type Config struct {
 
 	SecretRoots string // folders, comma-separated, whose files ${file:...} and ${dir:...} references may name; default none
 	SecretEnv   string // regular expression of the variables that ${env:...} references may name; default none
+
+	Converters Properties // "key.converter" and so on with their members, for connectors that name none; default: JSON with schemas
 }
 
 // Flags declares the flags on f.
@@ -66,11 +68,36 @@ func (c *Config) Flags(f *flag.FlagSet) {
 	f.BoolVar(&c.Security.Insecure, "insecure", false, "listen in plain text on addresses other than loopback")
 	f.StringVar(&c.SecretRoots, "secret-roots", "", "folders, comma-separated, whose files ${file:...} and ${dir:...} references in configs may name")
 	f.StringVar(&c.SecretEnv, "secret-env", "", "regular expression of the environment variables that ${env:...} references in configs may name")
+	c.Converters = Properties{}
+	f.Var(c.Converters, "converter", "converter for connectors that name none, the same on all members: value.converter=..., value.converter.schemas.enable=false; may be given more than once")
 }
+
+// Properties is a flag that may be given more than once, each time as name=value.
+type Properties map[string]string
+
+// String implements flag.Value.
+func (Properties) String() string { return "" }
+
+// Set implements flag.Value.
+func (p Properties) Set(s string) error {
+	name, value, ok := strings.Cut(s, "=")
+	if !ok || name == "" {
+		return fmt.Errorf("%q is not name=value", s)
+	}
+	p[name] = value
+	return nil
+}
+
+var converterOption = regexp.MustCompile(`^(key|value|header)\.converter(\..+)?$`)
 
 // Secrets returns what references in configs of connectors may name.
 func (c Config) Secrets() (config.Secrets, error) {
-	var s config.Secrets
+	s := config.Secrets{Converters: c.Converters}
+	for name := range c.Converters {
+		if !converterOption.MatchString(name) {
+			return s, errs.E(errs.Invalid, "-converter %s: it is key.converter, value.converter or header.converter, or a member of one", name)
+		}
+	}
 	if c.SecretRoots != "" {
 		s.Roots = strings.Split(c.SecretRoots, ",")
 	}
