@@ -55,6 +55,9 @@ func (p *parser) buildConnection(c *Connector) {
 	c.ConnectTimeout = p.millis("connect.timeout.ms")
 	c.KeepAlive = p.millis("connect.keep.alive.interval.ms")
 	c.SSLCAFile = trim(p.in["rowmesh.ssl.ca.file"])
+	c.SSLKeyStore = KeyStore{trim(p.in["database.ssl.keystore"]), p.in["database.ssl.keystore.password"]}
+	c.SSLTrustStore = KeyStore{trim(p.in["database.ssl.truststore"]), p.in["database.ssl.truststore.password"]}
+	c.InitialStatements = splitStatements(p.in["database.initial.statements"])
 	c.SSLMode = p.word("database.ssl.mode")
 	// MariaDB's driver has words of its own for the same modes.
 	if mode, ok := map[string]string{"disable": "disabled", "trust": "required", "verify-ca": "verify_ca", "verify-full": "verify_identity"}[c.SSLMode]; ok {
@@ -66,6 +69,17 @@ func (p *parser) buildConnection(c *Connector) {
 			c.TimeZone = v
 		}
 	}
+}
+
+// splitStatements splits database.initial.statements at semicolons; two of them are one that belongs to its statement.
+func splitStatements(list string) []string {
+	var out []string
+	for _, s := range strings.Split(strings.ReplaceAll(list, ";;", "\x00"), ";") {
+		if s = trim(strings.ReplaceAll(s, "\x00", ";")); s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 func (p *parser) buildFilters(c *Connector) {

@@ -29,8 +29,12 @@ type Connector struct {
 	ConnectTimeout time.Duration // connect.timeout.ms
 	KeepAlive      time.Duration // connect.keep.alive.interval.ms
 	SSLMode        string        // database.ssl.mode, MySQL's spelling: disabled, preferred, required, verify_ca, verify_identity
-	SSLCAFile      string        // rowmesh.ssl.ca.file (PEM), or from database.ssl.truststore
-	TimeZone       string        // database.connectionTimeZone / driver.connectionTimeZone, as given
+	SSLCAFile      string        // rowmesh.ssl.ca.file (PEM)
+	SSLKeyStore    KeyStore      // database.ssl.keystore, .password: the client's own key and certificate
+	SSLTrustStore  KeyStore      // database.ssl.truststore, .password: who may have signed the server's certificate
+	// InitialStatements is database.initial.statements: run on each session but that of the log.
+	InitialStatements []string
+	TimeZone          string // database.connectionTimeZone / driver.connectionTimeZone, as given
 
 	// Filters: lists of regular expressions for Go's regexp. Each holds its own anchors and flags, "(?i)^(?:db\.t)$", and may be wrapped in further ones.
 	IncludeDatabases, ExcludeDatabases []string // database.include.list, .exclude.list
@@ -88,6 +92,9 @@ type Connector struct {
 	// Raw is the config as given, names translated to Debezium 3's.
 	Raw map[string]string
 }
+
+// KeyStore is a file of certificates and keys: PEM, JKS or PKCS12.
+type KeyStore struct{ File, Password string }
 
 // KeyColumns is one element of message.key.columns.
 type KeyColumns struct {

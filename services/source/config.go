@@ -2,17 +2,12 @@ package source
 
 import (
 	"cmp"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/rowmesh/rowmesh/services/config"
-	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/registry"
 )
 
@@ -35,6 +30,12 @@ type Config struct {
 	Password string
 	TLS      TLSMode // default preferred
 	CAFile   string  // PEM with the authorities that verify_ca and verify_identity trust; default the system's
+	// TrustStore holds authorities too. With it the server's certificate must be signed by one of them whatever the mode, but for disabled.
+	TrustStore config.KeyStore
+	// KeyStore holds the key and certificate that are shown to a server that asks for one.
+	KeyStore config.KeyStore
+	// Initial are statements that each session runs before it is used. What decoding relies on (character set, time zone, sql_mode) is set behind them.
+	Initial []string
 
 	// ConnectTimeout bounds dialling, TLS and authentication together. Default 30 s, as Debezium's connect.timeout.ms.
 	ConnectTimeout time.Duration
@@ -48,7 +49,7 @@ type Config struct {
 func FromConnector(c *config.Connector) Config {
 	return Config{
 		Addr: net.JoinHostPort(strings.TrimSpace(c.Hostname), strconv.Itoa(cmp.Or(c.Port, 3306))), User: c.User, Password: c.Password,
-		TLS: TLSMode(strings.ToLower(c.SSLMode)), CAFile: c.SSLCAFile,
+		TLS: TLSMode(strings.ToLower(c.SSLMode)), CAFile: c.SSLCAFile, TrustStore: c.SSLTrustStore, KeyStore: c.SSLKeyStore, Initial: c.InitialStatements,
 		ConnectTimeout: c.ConnectTimeout, KeepAlive: c.KeepAlive, TimeZone: c.TimeZone,
 	}
 }
@@ -66,51 +67,6 @@ func (c Config) withDefaults() Config {
 // ID returns the name of the source: "host:port" in lower case.
 func (c Config) ID() registry.SourceID {
 	return registry.SourceID(strings.ToLower(c.withDefaults().Addr))
-}
-
-// TLSConfig returns what the mode asks of TLS; nil for no TLS. Its errors are Invalid and name the file or the mode.
-func (c Config) TLSConfig() (*tls.Config, error) {
-	c = c.withDefaults()
-	host, _, _ := net.SplitHostPort(c.Addr)
-	// Servers before MySQL 5.7.35 have nothing newer than TLS 1.1 when built with yaSSL; where the peer is verified, 1.2 is the floor.
-	switch c.TLS {
-	case TLSDisabled:
-		return nil, nil
-	case TLSPreferred, TLSRequired:
-		return &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, ServerName: host}, nil
-	case TLSVerifyCA, TLSVerifyIdentity:
-	default:
-		return nil, errs.E(errs.Invalid, "database.ssl.mode %q: use disabled, preferred, required, verify_ca or verify_identity", c.TLS)
-	}
-	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
-	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
-		if err != nil {
-			return nil, errs.E(errs.Invalid, "read the certificate authorities for database.ssl.mode=%s: %w", c.TLS, err)
-		}
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, errs.E(errs.Invalid, "%s holds no certificate in PEM form; database.ssl.mode=%s needs the authority that signed the server's", c.CAFile, c.TLS)
-		}
-	}
-	if c.TLS == TLSVerifyCA {
-		// The chain without the name: crypto/tls has no switch for that, so its own check is off and this one does the chain.
-		t.InsecureSkipVerify = true
-		t.VerifyConnection = func(s tls.ConnectionState) error { return verifyChain(s, t.RootCAs) }
-	}
-	return t, nil
-}
-
-func verifyChain(s tls.ConnectionState, roots *x509.CertPool) error {
-	if len(s.PeerCertificates) == 0 {
-		return errors.New("the server sent no certificate")
-	}
-	o := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
-	for _, c := range s.PeerCertificates[1:] {
-		o.Intermediates.AddCert(c)
-	}
-	_, err := s.PeerCertificates[0].Verify(o)
-	return err
 }
 
 // Quote quotes an identifier.

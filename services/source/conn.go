@@ -100,13 +100,43 @@ func dial(ctx context.Context, cfg Config, encrypt bool) (*Conn, error) {
 	return &Conn{cfg: cfg, raw: conn, br: bufio.NewReaderSize(conn, readBuffer), version: gc.GetServerVersion(), id: gc.GetConnectionID(), tls: encrypt}, nil
 }
 
-// prepare makes the session independent of the server's defaults.
+// prepare makes the session independent of the server's defaults: first what may be set otherwise, then the user's statements, then what decoding relies on.
 func (c *Conn) prepare(ctx context.Context) error {
+	if err := c.Exec(ctx, "SET SESSION "+strings.Join(c.tuning(), ", SESSION ")); err != nil {
+		return err
+	}
+	if c.Flavor() == config.MySQL {
+		// Newer than the oldest server (5.7.8): unknown there, and then not needed.
+		if err := c.execIfKnown(ctx, "SET SESSION max_execution_time=0"); err != nil {
+			return err
+		}
+	}
+	for i, s := range c.cfg.Initial {
+		if err := c.Exec(ctx, s); err != nil {
+			return initialError(c.cfg, i, s, err)
+		}
+	}
+	if err := c.Exec(ctx, "SET NAMES utf8mb4"); err != nil {
+		return err
+	}
 	set := []string{
 		"time_zone='+00:00'", // TIMESTAMP as an instant
 		"sql_mode=''",        // CHAR unpadded, SHOW CREATE TABLE with backquotes
 		"sql_quote_show_create=1",
 		"sql_select_limit=18446744073709551615",
+	}
+	if err := c.Exec(ctx, "SET SESSION "+strings.Join(set, ", SESSION ")); err != nil {
+		return err
+	}
+	if c.Flavor() == config.MySQL { // since 8.0.30
+		return c.execIfKnown(ctx, "SET SESSION show_gipk_in_create_table_and_information_schema=ON")
+	}
+	return nil
+}
+
+// tuning are settings that only waiting depends on.
+func (c *Conn) tuning() []string {
+	set := []string{
 		// The server waits this long, in seconds, for a client that does not read. A consumer whose sink is away for a while must find its snapshot
 		// alive; dead peers are found by TCP, not by this.
 		"net_write_timeout=3600",
@@ -116,20 +146,14 @@ func (c *Conn) prepare(ctx context.Context) error {
 	if c.Flavor() == config.MariaDB {
 		set = append(set, "max_statement_time=0")
 	}
-	if err := c.Exec(ctx, "SET NAMES utf8mb4"); err != nil {
+	return set
+}
+
+// execIfKnown runs a statement that older servers refuse.
+func (c *Conn) execIfKnown(ctx context.Context, sql string) error {
+	var server *ServerError
+	if err := c.Exec(ctx, sql); err != nil && !errors.As(err, &server) {
 		return err
-	}
-	if err := c.Exec(ctx, "SET SESSION "+strings.Join(set, ", SESSION ")); err != nil {
-		return err
-	}
-	if c.Flavor() == config.MySQL {
-		// Each is newer than the oldest server (5.7.8, 8.0.30): unknown there, and then not needed.
-		for _, v := range []string{"max_execution_time=0", "show_gipk_in_create_table_and_information_schema=ON"} {
-			var server *ServerError
-			if err := c.Exec(ctx, "SET SESSION "+v); err != nil && !errors.As(err, &server) {
-				return err
-			}
-		}
 	}
 	return nil
 }

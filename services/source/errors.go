@@ -64,10 +64,35 @@ func (c *Conn) wrap(doing string, err error) error {
 	return errs.E(errs.Unavailable, "%s on %s: the connection was lost: %w", doing, c.cfg.Addr, err)
 }
 
-// plainMayWork says whether a failed encrypted attempt is a reason to try without, under TLSPreferred.
+// initialError is about one of database.initial.statements. A statement that the server refuses will be refused again.
+func initialError(cfg Config, i int, statement string, err error) error {
+	const most = 100
+	if len(statement) > most {
+		statement = statement[:most] + "..."
+	}
+	kind := errs.KindOf(err)
+	if server := (*ServerError)(nil); errors.As(err, &server) && kind != errs.Unavailable && kind != errs.Busy {
+		kind = errs.Invalid
+	}
+	return errs.E(kind, "database.initial.statements: statement %d, %s, on %s as %q: %w", i+1, statement, cfg.Addr, cfg.User, err)
+}
+
+// notTrusted says whether an attempt failed because of who signed the server's certificate or whom it names.
+func notTrusted(err error) bool {
+	var unknown x509.UnknownAuthorityError
+	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	return errors.As(err, &unknown) || errors.As(err, &name) || errors.As(err, &invalid)
+}
+
+// plainMayWork says whether a failed encrypted attempt is a reason to try without, under TLSPreferred. Distrust is none: whoever pretends to be the server
+// would get the password.
 func plainMayWork(err error) bool {
 	var record tls.RecordHeaderError
 	var alert tls.AlertError
+	if notTrusted(err) {
+		return false
+	}
 	return errors.As(err, &record) || errors.As(err, &alert) || strings.Contains(err.Error(), "does not support TLS") || strings.Contains(err.Error(), "tls:")
 }
 
@@ -95,7 +120,7 @@ func connectError(cfg Config, err error) error {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return errs.E(errs.Unavailable, "%s: nothing listens on port %s of %s: check database.hostname and database.port, and that the server runs and binds to an address that this machine reaches: %w", at, port, host, err)
 	case errors.As(err, &unknown), errors.As(err, &invalid):
-		return errs.E(errs.Denied, "%s: the server's certificate is not signed by a trusted authority: name the right one in rowmesh.ssl.ca.file, or use database.ssl.mode=required to encrypt without verifying: %w", at, err)
+		return errs.E(errs.Denied, "%s: the server's certificate is not signed by a trusted authority: name the right one in database.ssl.truststore or rowmesh.ssl.ca.file, or use database.ssl.mode=required to encrypt without verifying: %w", at, err)
 	case errors.As(err, &name):
 		return errs.E(errs.Denied, "%s: the server's certificate is for another host: use the name in it as database.hostname, or database.ssl.mode=verify_ca: %w", at, err)
 	case strings.Contains(err.Error(), "does not support TLS"):
