@@ -19,7 +19,8 @@ func TestHelp(t *testing.T) {
 		"connector create --help": {"FILE", `"name"`, `"config"`, "standard input", "--server"},
 		"connector status --help": {"NAME"},
 		"rows --help":             {"--source", "--coordinator", "--capturer", "--tables", "--from", "latest, earliest, snapshot, or a token"},
-		"standalone --help":       {"--kafka", "--data", "--rest", "CONNECTOR.json"},
+		"standalone --help":       {"--kafka", "--data", "--rest", "--secret-roots", "--secret-env", "CONNECTOR.json"},
+		"worker --help":           {"WORKER.properties", "--data", "--etcd", "--secret-roots"},
 	} {
 		got := succeeds(t, strings.Fields(args)...)
 		for _, w := range words {

@@ -93,5 +93,5 @@ func TestStandaloneBadConnector(t *testing.T) {
 	}
 	r := rowmesh(t, "", "standalone", "--kafka", kafka, "--data", filepath.Join(t.TempDir(), "etcd"), "--rest", "127.0.0.1:0", "--log-level", "error", file)
 	refused(t, r, "bad.json", "tasks.max")
-	refused(t, rowmesh(t, "", "standalone", "--kafka", kafka, "--data", filepath.Join(t.TempDir(), "etcd"), "--rest", kafka), "--rest "+kafka, "in use")
+	refused(t, rowmesh(t, "", "standalone", "--kafka", kafka, "--data", filepath.Join(t.TempDir(), "etcd"), "--rest", kafka), kafka, "in use", "--rest")
 }
