@@ -3,7 +3,6 @@ package binlog
 import (
 	"encoding/binary"
 	"math"
-	"net/netip"
 
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/row"
@@ -261,9 +260,11 @@ func (c *column) appendText(dst, v []byte) []byte {
 func (c *column) address(dst []byte, v [16]byte) []byte {
 	switch c.op {
 	case opInet4:
-		return appendAddr(dst, netip.AddrFrom4([4]byte(v[:4])))
+		var text [15]byte // 255.255.255.255
+		return row.AppendBytes(dst, appendInet4(text[:0], v[:4]))
 	case opInet6:
-		return appendAddr(dst, netip.AddrFrom16(v))
+		var text [46]byte // INET6_ADDRSTRLEN
+		return row.AppendBytes(dst, appendInet6(text[:0], v))
 	}
 	// Records hold the time-based versions with their groups in reverse order, so that they sort by time (sql_type_uuid.h: rec_need_swap).
 	if v[6]&0x80 != 0 && v[8] >= 1 && v[8] <= 0x80 {
@@ -274,11 +275,6 @@ func (c *column) address(dst []byte, v [16]byte) []byte {
 		return append(dst, v[0:6]...)
 	}
 	return append(dst, v[:]...)
-}
-
-func appendAddr(dst []byte, a netip.Addr) []byte {
-	var text [64]byte
-	return row.AppendBytes(dst, a.AppendTo(text[:0]))
 }
 
 func (c *column) float(dst, b []byte) ([]byte, []byte, error) {

@@ -24,7 +24,7 @@ func fromHex(s string) []byte {
 // oneColumn compiles a plan for a table of one column.
 func oneColumn(typ columnType, meta string, col *rowv1.Column) (*Plan, error) {
 	col.Name = "c"
-	tm, err := parseTableMap(tableMapBody(1, "d", "t", []byte{byte(typ)}, fromHex(meta), nil), 6)
+	tm, err := parseTableMap(tableMapBody(1, "d", "t", []byte{byte(typ)}, fromHex(meta), nil), 6, false)
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +215,7 @@ func TestCompileRefuses(t *testing.T) {
 // Optional metadata is compared with the shape, and the log's character set is followed.
 func TestCompileUsesMetadata(t *testing.T) {
 	opt := []byte{optSignedness, 1, 0x80, optDefaultCharset, 1, 8, optColumnName, 4, 1, 'a', 1, 'b'} // a is unsigned; b is latin1
-	tm, err := parseTableMap(tableMapBody(1, "d", "t", []byte{byte(typeLong), byte(typeVarchar)}, []byte{40, 0}, opt), 6)
+	tm, err := parseTableMap(tableMapBody(1, "d", "t", []byte{byte(typeLong), byte(typeVarchar)}, []byte{40, 0}, opt), 6, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,18 +42,24 @@ func isNumeric(t byte) bool {
 	return false
 }
 
-// isCharacter says which columns have an entry in the charset lists. MySQL counts all string types, binary or not, JSON apart.
-func isCharacter(t byte) bool {
-	switch columnType(t) {
-	case typeString, typeVarString, typeVarchar, typeBlob, typeBlobCompressed, typeVarcharCompressed:
-		return true
+// isCharacter says which columns have an entry in the charset lists: all string types, binary or not, VECTOR among them, and spatial ones where the server is
+// MariaDB.
+func isCharacter(mariadb bool) func(t byte) bool {
+	return func(t byte) bool {
+		switch columnType(t) {
+		case typeString, typeVarString, typeVarchar, typeBlob, typeBlobCompressed, typeVarcharCompressed, typeVector:
+			return true
+		case typeGeometry:
+			return mariadb
+		}
+		return false
 	}
-	return false
 }
 
 func isEnumSet(t byte) bool { return columnType(t) == typeEnum || columnType(t) == typeSet }
 
-func parseMetadata(opt []byte, cols []ColumnMap) (metadata, error) {
+func parseMetadata(opt []byte, cols []ColumnMap, mariadb bool) (metadata, error) {
+	isCharacter := isCharacter(mariadb)
 	m := metadata{}
 	c := cursor{b: opt}
 	for len(c.b) > 0 && !c.failed {
@@ -190,7 +196,7 @@ func members(v *cursor) [][]string {
 // other types (UUID, INET6, VECTOR) nothing: what the log calls BINARY stays BYTES.
 func ShapeFromMetadata(t *TableMap) (*rowv1.Table, bool) {
 	n, err := t.names()
-	if err != nil || len(n.columns) != len(t.Columns) || !t.meta.signed {
+	if t.metaErr != nil || err != nil || len(n.columns) != len(t.Columns) || !t.meta.signed {
 		return nil, false
 	}
 	for _, k := range n.key {

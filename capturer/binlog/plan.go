@@ -1,6 +1,7 @@
 package binlog
 
 import (
+	"cmp"
 	"fmt"
 
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
@@ -83,8 +84,8 @@ func Compile(tm *TableMap, shape *rowv1.Table) (*Plan, error) {
 			"read the table's schema anew", name, len(tm.Columns), len(shape.Columns))
 	}
 	n, err := tm.names()
-	if err != nil {
-		return nil, errs.E(errs.Corrupt, "table %s: %w", name, err)
+	if err = cmp.Or(tm.metaErr, err); err != nil {
+		return nil, errs.E(errs.Corrupt, "table %s: its description in the log cannot be read: %w", name, err)
 	}
 	p := &Plan{table: tm, cols: make([]column, len(tm.Columns)), bitmap: (len(tm.Columns) + 7) / 8}
 	signs := tm.meta.signsFor(tm.Columns, shape)

@@ -8,6 +8,7 @@ import (
 	"math"
 	"sync/atomic"
 
+	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
 )
 
@@ -66,7 +67,7 @@ type innerSource interface {
 }
 
 func newStream(src packetSource, cfg Config) *Stream {
-	return &Stream{src: src, cfg: cfg, tableIDSize: 6, tables: tableCache{byID: map[uint64]*cachedTable{}}, xa: prepared{held: map[string][]byte{}}}
+	return &Stream{src: src, cfg: cfg, tableIDSize: 6, tables: tableCache{byID: map[uint64]*cachedTable{}, mariadb: cfg.Flavor == config.MariaDB}, xa: prepared{held: map[string][]byte{}}}
 }
 
 // begin sets where the stream stands before its first event.

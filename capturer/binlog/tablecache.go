@@ -11,6 +11,8 @@ import (
 type tableCache struct {
 	byID map[uint64]*cachedTable
 	last *cachedTable
+	// mariadb: table maps are those of a MariaDB server.
+	mariadb bool
 }
 
 type cachedTable struct {
@@ -35,7 +37,7 @@ func (c *tableCache) add(body []byte, idSize int, gen uint64) error {
 		t.gen, c.last = gen, t
 		return nil
 	}
-	t, err := parseTableMap(body, idSize)
+	t, err := parseTableMap(body, idSize, c.mariadb)
 	if err != nil {
 		return err
 	}

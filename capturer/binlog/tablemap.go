@@ -18,6 +18,8 @@ type TableMap struct {
 	raw  []byte // the event's body
 	opt  []byte // optional metadata, a view into raw
 	meta metadata
+	// metaErr: the optional metadata cannot be read. Only who wants the table's rows is told (Compile).
+	metaErr error
 }
 
 // ColumnMap is a column as the log describes it.
@@ -31,7 +33,7 @@ type ColumnMap struct {
 }
 
 // parseTableMap reads the body of a TABLE_MAP event; it keeps a copy.
-func parseTableMap(body []byte, idSize int) (*TableMap, error) {
+func parseTableMap(body []byte, idSize int, mariadb bool) (*TableMap, error) {
 	t := &TableMap{raw: bytes.Clone(body)}
 	c := cursor{b: t.raw}
 	t.ID = c.uintN(idSize)
@@ -56,10 +58,7 @@ func parseTableMap(body []byte, idSize int) (*TableMap, error) {
 	if meta.failed {
 		return nil, fmt.Errorf("table map of %s.%s: metadata: %w", t.Database, t.Name, errShort)
 	}
-	var err error
-	if t.meta, err = parseMetadata(t.opt, t.Columns); err != nil {
-		return nil, fmt.Errorf("table map of %s.%s: %w", t.Database, t.Name, err)
-	}
+	t.meta, t.metaErr = parseMetadata(t.opt, t.Columns, mariadb)
 	return t, nil
 }
 

@@ -18,7 +18,8 @@ func (c *cell) append(dst, text []byte) ([]byte, error) {
 	case rowv1.Kind_KIND_STRING, rowv1.Kind_KIND_JSON, rowv1.Kind_KIND_GEOMETRY, rowv1.Kind_KIND_VECTOR:
 		return row.AppendBytes(dst, text), nil
 	case rowv1.Kind_KIND_BYTES:
-		if len(text) < c.width {
+		// No text at all is a BINARY(0), of which the shape of a MySQL table says 10, as Debezium does.
+		if len(text) > 0 && len(text) < c.width {
 			return c.pad(dst, text), nil
 		}
 		return row.AppendBytes(dst, text), nil

@@ -134,6 +134,7 @@ func TestPack(t *testing.T) {
 		{column(rowv1.Kind_KIND_JSON, "JSON"), `{"a": 1}`, `{"a": 1}`},
 		{column(rowv1.Kind_KIND_BYTES, "BINARY", 4), "ab", "61620000"},
 		{column(rowv1.Kind_KIND_BYTES, "BINARY", 2), "ab", "6162"},
+		{column(rowv1.Kind_KIND_BYTES, "BINARY", 10), "", ""}, // BINARY(0)
 		{column(rowv1.Kind_KIND_BYTES, "VARBINARY", 4), "", ""},
 		{column(rowv1.Kind_KIND_DATE, "DATE"), "0000-00-00", "0000-00-00"},
 		{column(rowv1.Kind_KIND_DATE, "DATE"), "2024-00-31", "2024-00-31"},
