@@ -30,7 +30,8 @@ type Config struct {
 	VerifyChecksum bool
 	// MaxEventBytes bounds one event. Default 1 GiB and 1 MiB: max_allowed_packet, the server's own bound, ends at 1 GiB.
 	MaxEventBytes int
-	// MaxHeldBytes bounds the row events of prepared XA transactions that wait for their outcome. Default 64 MiB.
+	// MaxHeldBytes bounds what is held of prepared XA transactions that wait for their outcome; the rows of others are read again from the log. Default 16 MiB:
+	// thousands of ordinary ones, a few rows each.
 	MaxHeldBytes int
 }
 
@@ -38,7 +39,7 @@ const (
 	defaultHeartbeat      = 5 * time.Second
 	defaultConnectTimeout = 30 * time.Second
 	defaultMaxEventBytes  = 1<<30 + 1<<20
-	defaultMaxHeldBytes   = 64 << 20
+	defaultMaxHeldBytes   = 16 << 20
 )
 
 func (c Config) withDefaults() Config {

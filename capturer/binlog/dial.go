@@ -31,10 +31,10 @@ func Dial(ctx context.Context, cfg Config, start Start) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The look-up of prepared transactions happens inside Next, which has no context: Close ends it.
+	// Prepared transactions are looked up and read again inside Next, which has no context: Close ends it.
 	var background context.Context
 	background, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	s.xa.find = lookup(background, s.cfg)
+	s.xa.find, s.xa.reread = lookup(background, s.cfg), again(background, s.cfg)
 	return s, nil
 }
 

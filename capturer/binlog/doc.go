@@ -22,8 +22,8 @@
 //   - Checksums are verified where the server writes them; a mismatch is errs.Corrupt with file and position.
 //   - An event type that is not known and not marked as ignorable, an incident, or a cell that does not follow its type ends the stream with an error
 //     that names the position. Nothing is skipped.
-//   - Rows of an XA transaction come at XA COMMIT, with the GTID of the commit, and never after XA ROLLBACK. A stream that starts between XA PREPARE
-//     and XA COMMIT looks the rows up in the log again.
+//   - Rows of an XA transaction come at XA COMMIT, with the GTID of the commit, and never after XA ROLLBACK. Small ones are held in between; large ones, and
+//     those that were prepared before the stream began, are read from the log again.
 //   - Rows of compressed transactions are decompressed as they are read; neither the payload nor the transaction is ever held in decompressed form.
 //
 // # What is not

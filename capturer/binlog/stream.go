@@ -44,6 +44,7 @@ type Stream struct {
 	outer   place       // of the event that inner belongs to
 	payload *payloadReader
 	xa      prepared
+	raw     []byte // an event of a transaction that is read again
 	inflate inflater
 
 	again []byte // an event to be handled once more: it ended a transaction that was cut off
@@ -67,7 +68,7 @@ type innerSource interface {
 }
 
 func newStream(src packetSource, cfg Config) *Stream {
-	return &Stream{src: src, cfg: cfg, tableIDSize: 6, tables: tableCache{byID: map[uint64]*cachedTable{}, mariadb: cfg.Flavor == config.MariaDB}, xa: prepared{held: map[string][]byte{}}}
+	return &Stream{src: src, cfg: cfg, tableIDSize: 6, tables: tableCache{byID: map[uint64]*cachedTable{}, mariadb: cfg.Flavor == config.MariaDB}, xa: prepared{held: map[string]*heldTxn{}}}
 }
 
 // begin sets where the stream stands before its first event.
@@ -191,7 +192,15 @@ func (s *Stream) dispatch(b []byte, at place) (bool, error) {
 	h, body := parseHeader(b), b[headerSize:]
 	if s.txn.xid != "" && s.holds(h.kind) {
 		s.txn.index++
-		return false, s.xa.hold(s.txn.xid, b, s.cfg.MaxHeldBytes)
+		if s.xa.again {
+			if s.txn.xid == s.xa.only {
+				trueSize(b, len(b))
+				s.raw = b
+			}
+			return false, nil
+		}
+		s.xa.hold(s.txn.xid, b, s.cfg.MaxHeldBytes)
+		return false, nil
 	}
 	switch h.kind {
 	case tableMapEvent:
@@ -333,7 +342,7 @@ func (s *Stream) gtidSeen(h header, body []byte, at place) (bool, error) {
 			s.open(h, at, 0)
 			if s.gtid.flags&mariaPreparedXA != 0 {
 				s.txn.xid = s.gtid.xid
-				s.xa.start(s.txn.xid)
+				s.xaHold(at)
 				return false, nil
 			}
 			return true, nil

@@ -3,78 +3,146 @@ package binlog
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 
 	"github.com/go-mysql-org/go-mysql/client"
 	"github.com/rowmesh/rowmesh/services/errs"
 )
 
-// prepared holds the row events of XA transactions until their outcome is in the log.
+// prepared knows the XA transactions whose outcome is not in the log yet.
 //
 // The server logs an XA transaction's rows at XA PREPARE, under a GTID of its own; the outcome follows later under another GTID, perhaps much later and
-// in another file. The rows are kept as they came and read again at XA COMMIT. Nothing of this is persistent: a stream that meets an XA COMMIT whose
-// PREPARE it has not seen reads the log backwards, file by file, until it finds it.
+// in another file. Small ones are kept as they came, and read again at XA COMMIT. Of what does not fit into the bound only the place in the log is kept: its
+// rows are read from there once more, on a connection of their own, while the reader stands at the XA COMMIT. Nothing of this is persistent: a stream that
+// meets an XA COMMIT whose PREPARE it has not seen reads the log backwards, file by file, until it finds the place.
 type prepared struct {
-	held  map[string][]byte
-	bytes int
-	// Of a stream that looks a transaction up.
-	only  string // hold this id and no other
+	held  map[string]*heldTxn
+	bytes int // of all events held, and heldOverhead for each transaction
+	// Of a stream that looks for one transaction, or reads one again.
+	only  string // know this id and no other
 	until uint64 // the position of the XA COMMIT in question; 0: in another file
-	// find looks up the events of an XA transaction in the log before a position; nil in a stream that is itself such a look-up.
-	find func(file string, before uint64, xid string) ([]byte, error)
+	again bool   // hand out the events of only as they come
+	// find looks up where an XA transaction that is prepared before a position begins, reread reads one again from its place. They are nil in a stream that itself does
+	// one or the other.
+	find   func(file string, before uint64, xid string) (*heldTxn, error)
+	reread func(at *heldTxn, xid string) (innerSource, error)
 }
 
-func (p *prepared) start(xid string) {
+// heldTxn is a prepared transaction: where its group begins in the log, and its events unless they were too many.
+type heldTxn struct {
+	file   string
+	pos    uint64
+	events []byte
+	spilt  bool // events are not held
+}
+
+// heldOverhead is what a transaction costs beside its events: its id of up to 140 bytes, its entry in the map, and the place.
+const heldOverhead = 512
+
+// start begins a transaction. One that does not even fit with its place alone is not known: it is looked up at its outcome.
+func (p *prepared) start(xid string, at *heldTxn, limit int) {
 	p.drop(xid)
-	if p.only == "" || p.only == xid {
-		p.held[xid] = []byte{}
+	if p.only != "" && p.only != xid || p.bytes+heldOverhead > limit {
+		return
 	}
+	at.spilt = p.only != ""
+	p.held[xid] = at
+	p.bytes += heldOverhead
 }
 
-func (p *prepared) hold(xid string, event []byte, limit int) error {
-	events, ok := p.held[xid]
-	if !ok {
-		return nil
+func (p *prepared) hold(xid string, event []byte, limit int) {
+	t := p.held[xid]
+	if t == nil || t.spilt {
+		return
 	}
 	if p.bytes+len(event) > limit {
-		return errs.E(errs.Unsupported, "prepared XA transactions hold more than %d bytes of rows (the one that grew is %s); commit or roll back those that "+
-			"XA RECOVER lists, or raise the limit", limit, xid)
+		p.bytes -= len(t.events)
+		t.events, t.spilt = nil, true
+		return
 	}
-	// The size in the header counts a checksum that was cut off; the replay needs the true one.
-	at := len(events)
-	events = append(events, event...)
-	binary.LittleEndian.PutUint32(events[at+9:], uint32(len(event)))
-	p.held[xid] = events
+	at := len(t.events)
+	t.events = append(t.events, event...)
+	trueSize(t.events[at:], len(event))
 	p.bytes += len(event)
-	return nil
 }
 
+// trueSize corrects the size in an event's header: it counts a checksum that was cut off.
+func trueSize(event []byte, n int) { binary.LittleEndian.PutUint32(event[9:], uint32(n)) }
+
 func (p *prepared) drop(xid string) {
-	p.bytes -= len(p.held[xid])
-	delete(p.held, xid)
+	if t := p.held[xid]; t != nil {
+		p.bytes -= len(t.events) + heldOverhead
+		delete(p.held, xid)
+	}
 }
 
 // heldEvents replays held events.
-type heldEvents struct {
-	rest []byte
-	end  []byte // a made-up XID event that ends the transaction
-}
+type heldEvents struct{ rest []byte }
 
-func (h *heldEvents) more() bool { return len(h.rest) > 0 || h.end != nil }
+func (h *heldEvents) more() bool { return len(h.rest) > 0 }
 
 func (h *heldEvents) next() ([]byte, error) {
 	if len(h.rest) == 0 {
-		if h.end == nil {
-			return nil, io.EOF
-		}
-		e := h.end
-		h.end = nil
-		return e, nil
+		return nil, io.EOF
 	}
 	n := int(parseHeader(h.rest).size)
 	e := h.rest[:n]
 	h.rest = h.rest[n:]
 	return e, nil
+}
+
+// ended is events, and a made-up XID event behind them that ends their transaction.
+type ended struct {
+	innerSource
+	end []byte
+}
+
+func (e *ended) more() bool { return e.end != nil }
+
+func (e *ended) next() ([]byte, error) {
+	if e.end == nil {
+		return nil, io.EOF
+	}
+	b, err := e.innerSource.next()
+	if err == io.EOF {
+		b, err, e.end = e.end, nil, nil
+	}
+	return b, err
+}
+
+// xaPrepareSQL begins the statement that the end of a prepared transaction is told as.
+const xaPrepareSQL = "XA PREPARE "
+
+// rereadEvents are the events of a transaction that are read from the log once more.
+type rereadEvents struct {
+	st  *Stream
+	xid string
+}
+
+func (r *rereadEvents) more() bool { return true }
+
+func (r *rereadEvents) next() ([]byte, error) {
+	for {
+		emit, err := r.st.step()
+		switch {
+		case err != nil:
+			err = r.st.fail(err)
+			r.st.Close()
+			return nil, fmt.Errorf("read the rows of the prepared XA transaction %s again: %w", r.xid, err)
+		case r.st.raw != nil:
+			b := r.st.raw
+			r.st.raw = nil
+			return b, nil
+		case emit && r.st.ev.Kind == Query && r.st.ev.SQL == xaPrepareSQL+r.xid:
+			r.st.Close()
+			return nil, io.EOF
+		case emit && (r.st.ev.Kind == Query || r.st.ev.Kind == Commit || r.st.ev.Kind == Rollback):
+			r.st.Close()
+			return nil, errs.E(errs.Gap, "the prepared XA transaction %s is not where it was in the log: %s:%d holds another one; check that %s is one server, and take a "+
+				"new snapshot", r.xid, r.st.ev.File, r.st.ev.Pos, r.st.cfg.Addr)
+		}
+	}
 }
 
 // holds says which events of an XA transaction are kept: those that the replay needs.
@@ -100,8 +168,13 @@ func (s *Stream) xaStart(h header, q *queryInfo, at place) error {
 	}
 	s.open(h, at, 0)
 	s.txn.xid = xid
-	s.xa.start(xid)
+	s.xaHold(at)
 	return nil
+}
+
+// xaHold begins to hold the transaction at hand, whose group begins at a place.
+func (s *Stream) xaHold(at place) {
+	s.xa.start(s.txn.xid, &heldTxn{file: s.file, pos: at.pos}, s.cfg.MaxHeldBytes)
 }
 
 // xaPrepare ends the group that holds the rows: XA PREPARE, or XA COMMIT ... ONE PHASE. A byte says which, then the id.
@@ -115,12 +188,19 @@ func (s *Stream) xaPrepare(h header, body []byte, at place) (bool, error) {
 		return false, errs.E(errs.Corrupt, "XA PREPARE at %d stands outside of an XA transaction", at.pos)
 	}
 	xid := s.txn.xid
-	if onePhase {
+	switch {
+	case onePhase && s.xa.only == "":
 		at.pos = s.txn.pos
-		return s.replay(h, xid, at), nil
+		if s.xa.held[xid] == nil {
+			s.xa.held[xid] = &heldTxn{file: s.file, pos: at.pos, spilt: true}
+			s.xa.bytes += heldOverhead // for as long as it takes to go on
+		}
+		return s.xaOutcome(h, xid, at)
+	case onePhase && !s.xa.again:
+		s.xa.drop(xid)
 	}
 	s.event(h, Query, at)
-	s.ev.SQL = "XA PREPARE " + xid
+	s.ev.SQL = xaPrepareSQL + xid
 	s.finish()
 	return true, nil
 }
@@ -138,34 +218,42 @@ func (s *Stream) xaCommit(h header, q *queryInfo, at place) (bool, error) {
 		s.emitStatement(h, q, at)
 		return true, nil
 	}
-	if _, ok := s.xa.held[xid]; !ok {
-		if s.xa.find == nil {
-			return false, errs.E(errs.Gap, "XA COMMIT %s at %d: its XA PREPARE has not been read", xid, at.pos)
-		}
-		events, err := s.xa.find(s.file, at.pos, xid)
-		if err != nil {
-			return false, err
-		}
-		s.xa.held[xid] = events
-		s.xa.bytes += len(events)
-	}
 	if s.gtid.sid != "" && s.gtid.flags != 0 {
 		at.pos = s.txn.pos // MariaDB: the GTID event
 	}
-	return s.replay(h, xid, at), nil
+	return s.xaOutcome(h, xid, at)
 }
 
-// replay begins a transaction that the held events fill.
-func (s *Stream) replay(h header, xid string, at place) bool {
-	events := s.xa.held[xid]
+// xaOutcome begins a transaction that the prepared events fill.
+func (s *Stream) xaOutcome(h header, xid string, at place) (bool, error) {
+	t := s.xa.held[xid]
+	if t == nil {
+		if s.xa.find == nil {
+			return false, errs.E(errs.Gap, "XA COMMIT %s at %d: its XA PREPARE has not been read", xid, at.pos)
+		}
+		var err error
+		if t, err = s.xa.find(s.file, at.pos, xid); err != nil {
+			return false, err
+		}
+	}
 	s.xa.drop(xid)
+	var events innerSource = &heldEvents{rest: t.events}
+	if t.spilt {
+		if s.xa.reread == nil {
+			return false, errs.E(errs.Internal, "XA COMMIT %s at %d: the rows of its XA PREPARE at %s:%d cannot be read again here", xid, at.pos, t.file, t.pos)
+		}
+		var err error
+		if events, err = s.xa.reread(t, xid); err != nil {
+			return false, fmt.Errorf("XA COMMIT %s at %d: read its rows again from %s:%d: %w", xid, at.pos, t.file, t.pos, err)
+		}
+	}
 	end := make([]byte, headerSize)
 	binary.LittleEndian.PutUint32(end, h.time)
 	end[4] = byte(xidEvent)
 	binary.LittleEndian.PutUint32(end[5:], h.serverID)
 	binary.LittleEndian.PutUint32(end[9:], headerSize)
-	s.inner, s.outer = &heldEvents{rest: events, end: end}, at
-	return s.open(h, at, 0)
+	s.inner, s.outer = &ended{innerSource: events, end: end}, at
+	return s.open(h, at, 0), nil
 }
 
 func (s *Stream) xaRollback(q *queryInfo) {
@@ -175,8 +263,8 @@ func (s *Stream) xaRollback(q *queryInfo) {
 }
 
 // lookup returns what finds prepared transactions by reading the log backwards.
-func lookup(ctx context.Context, cfg Config) func(file string, before uint64, xid string) ([]byte, error) {
-	return func(file string, before uint64, xid string) ([]byte, error) {
+func lookup(ctx context.Context, cfg Config) func(file string, before uint64, xid string) (*heldTxn, error) {
+	return func(file string, before uint64, xid string) (*heldTxn, error) {
 		conn, err := dialServer(ctx, cfg)
 		if err != nil {
 			return nil, err
@@ -194,14 +282,29 @@ func lookup(ctx context.Context, cfg Config) func(file string, before uint64, xi
 			if files[i] != file {
 				end = 0 // the whole file
 			}
-			events, err := searchFile(ctx, cfg, files[i], end, xid)
-			if events != nil || err != nil {
-				return events, err
+			found, err := searchFile(ctx, cfg, files[i], end, xid)
+			if found != nil || err != nil {
+				return found, err
 			}
 		}
 		return nil, errs.E(errs.Gap, "XA COMMIT %s at %s:%d: its XA PREPARE is in no log that the server still has; take a new snapshot", xid, file, before)
 	}
 }
+
+// again returns what reads the rows of a prepared transaction once more.
+func again(ctx context.Context, cfg Config) func(at *heldTxn, xid string) (innerSource, error) {
+	return func(at *heldTxn, xid string) (innerSource, error) {
+		st, err := dialStream(ctx, cfg, Start{File: at.file, Pos: at.pos})
+		if err != nil {
+			return nil, err
+		}
+		st.cancel = stopper(context.AfterFunc(ctx, func() { st.Close() }))
+		st.xa.only, st.xa.again = xid, true
+		return &rereadEvents{st: st, xid: xid}, nil
+	}
+}
+
+func stopper(stop func() bool) context.CancelFunc { return func() { stop() } }
 
 func logFiles(conn *client.Conn) ([]string, error) {
 	r, err := conn.Execute("SHOW BINARY LOGS")
@@ -220,8 +323,8 @@ func logFiles(conn *client.Conn) ([]string, error) {
 	return files, nil
 }
 
-// searchFile reads one file up to a position (0: to its end) and returns the events of a transaction that is prepared there and not ended; nil if none is.
-func searchFile(ctx context.Context, cfg Config, file string, end uint64, xid string) ([]byte, error) {
+// searchFile reads one file up to a position (0: to its end) and returns the transaction that is prepared there and not ended; nil if none is.
+func searchFile(ctx context.Context, cfg Config, file string, end uint64, xid string) (*heldTxn, error) {
 	st, err := dialStream(ctx, cfg, Start{File: file, Pos: firstPos})
 	if err != nil {
 		return nil, err
