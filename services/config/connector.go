@@ -116,10 +116,12 @@ type Snapshot struct {
 
 // Converter is a converter with its options.
 type Converter struct {
-	Class       string // short name: json; simple for headers
+	Class       string // short name: json, string, avro, ...; simple for headers
 	Schemas     bool   // schemas.enable
 	NullDefault bool   // replace.null.with.default
 	DecimalText bool   // decimal.format=NUMERIC
+	// Options are all of the converter's, by their names without its prefix. Read-only.
+	Options map[string]string
 }
 
 // TopicCreation is topic.creation.*.

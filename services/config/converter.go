@@ -2,73 +2,147 @@ package config
 
 import (
 	"fmt"
-	"strconv"
+	"maps"
+	"slices"
 	"strings"
 )
 
-// converterClasses are the converters that are spoken, by class.
-var converterClasses = map[string]string{
+// converterKinds are the short names of the converters that are spoken, by class.
+var converterKinds = map[string]string{
 	"org.apache.kafka.connect.json.JsonConverter":            "json",
 	"org.apache.kafka.connect.storage.StringConverter":       "string",
-	"org.apache.kafka.connect.converters.ByteArrayConverter": "bytearray",
 	"org.apache.kafka.connect.storage.SimpleHeaderConverter": "simple",
+	"org.apache.kafka.connect.converters.ByteArrayConverter": "bytearray",
+	"org.apache.kafka.connect.converters.BooleanConverter":   "boolean",
+	"org.apache.kafka.connect.converters.ShortConverter":     "short",
+	"org.apache.kafka.connect.converters.IntegerConverter":   "integer",
+	"org.apache.kafka.connect.converters.LongConverter":      "long",
+	"org.apache.kafka.connect.converters.FloatConverter":     "float",
+	"org.apache.kafka.connect.converters.DoubleConverter":    "double",
+	"io.debezium.converters.ByteArrayConverter":              "binary",
+	"io.debezium.converters.BinaryDataConverter":             "binary",
+	"io.debezium.converters.CloudEventsConverter":            "cloudevents",
+	"io.confluent.connect.avro.AvroConverter":                "avro",
+	"io.confluent.connect.protobuf.ProtobufConverter":        "protobuf",
+	"io.confluent.connect.json.JsonSchemaConverter":          "jsonschema",
 }
 
-// converterKind returns the short name of a converter's class, and whether it may stand for the option.
-func converterKind(option, class string) (kind string, fits bool) {
-	for full, k := range converterClasses {
-		short := full[strings.LastIndexByte(full, '.')+1:]
-		if class == full || class == short || class == strings.TrimSuffix(short, "Converter") {
-			return k, (k == "simple") == (option == "header.converter") || option == "header.converter" && k != "bytearray"
+// ConverterClass returns the short name of the converter that a class names: in full, by its last part, or by that without "Converter". Kafka's own
+// win over others of the same last part, and those that are spoken over those that are not.
+func ConverterClass(class string) (kind string, ok bool) {
+	p, ok := findConverter(class)
+	if !ok {
+		return "", false
+	}
+	kind, ok = converterKinds[p.Class]
+	return kind, ok
+}
+
+func findConverter(class string) (Plugin, bool) {
+	best, rank := Plugin{}, -1
+	for _, p := range plugins() {
+		if !p.is(PlainConverter) && !p.is(HeaderConverter) || !p.named(class) && !(p.is(HeaderConverter) && class == strings.TrimSuffix(p.Class[strings.LastIndexByte(p.Class, '.')+1:], "Converter")) {
+			continue
+		}
+		r := 0
+		switch {
+		case p.Class == class:
+			return p, true
+		case strings.HasPrefix(p.Class, "org.apache.kafka."):
+			r = 2
+		case p.Use != Refused:
+			r = 1
+		}
+		if r > rank {
+			best, rank = p, r
 		}
 	}
-	return "", false
+	return best, rank >= 0
 }
 
+// checkConverter checks the class that an option names, and the options that the class defines.
 func (p *parser) checkConverter(o *Option, class string) {
-	kind, fits := converterKind(o.Name, class)
-	role := "Converter"
+	plugin, found := findConverter(class)
+	kind, role := PlainConverter, "Converter"
 	if o.Name == "header.converter" {
-		role = "HeaderConverter"
+		kind, role = HeaderConverter, "HeaderConverter"
 	}
 	switch _, isTransformation := findPlugin(Transformation, class); {
-	case kind == "" && isTransformation, kind != "" && !fits:
+	case !found && isTransformation, found && !plugin.is(kind):
 		p.fail(o.Name, fmt.Sprintf("Class class %s does not implement the %s interface", class, role))
-	case kind == "":
+	case !found:
 		p.invalid(o.Name, class, "Class "+class+" could not be found.")
-	case kind == "json":
-		p.checkJSONConverter(o.Name)
+	case plugin.Use != Refused: // whose options are not asked about
+		p.checkConverterOptions(o.Name+".", plugin)
 	}
 }
 
-// checkJSONConverter checks the options of Kafka's JsonConverter; its errors name them without the converter's prefix.
-func (p *parser) checkJSONConverter(option string) {
-	value := func(name string) (string, bool) {
-		v, ok := p.in[option+"."+name]
-		return trim(v), ok
-	}
-	for _, name := range []string{"schemas.enable", "replace.null.with.default"} {
-		if v, ok := value(name); ok && !strings.EqualFold(v, "true") && !strings.EqualFold(v, "false") {
-			p.fail(option+"."+name, fmt.Sprintf("Invalid value %s for configuration %s: Expected value to be either true or false", v, name))
+// checkConverterOptions checks a converter's options; errors name them without the converter's prefix.
+func (p *parser) checkConverterOptions(prefix string, plugin Plugin) {
+	for i := range plugin.Options {
+		o := &plugin.Options[i]
+		raw, given := p.in[prefix+o.Name]
+		switch {
+		case o.Name == "converter.type": // which Kafka Connect sets
+		case given:
+			if why := parseConnect(o, raw); why != "" {
+				p.fail(prefix+o.Name, fmt.Sprintf("Invalid value %s for configuration %s: %s", trim(raw), o.Name, why))
+				continue
+			}
+			p.checkMember(prefix+o.Name, o, raw, true)
+		case o.Required:
+			p.fail(prefix+o.Name, fmt.Sprintf("Missing required configuration %q which has no default value.", o.Name))
 		}
 	}
-	if v, ok := value("schemas.cache.size"); ok {
-		if _, err := strconv.ParseInt(v, 10, 32); err != nil {
-			p.fail(option+".schemas.cache.size", fmt.Sprintf("Invalid value %s for configuration schemas.cache.size: Not a number of type INT", v))
+}
+
+// checkSpoken tells of a converter that exists elsewhere and is not spoken here, and of options that the converter does not know or that mean nothing here.
+func (p *parser) checkSpoken(option string) {
+	class, named := p.in[option]
+	if !named {
+		return
+	}
+	plugin, found := findConverter(trim(class))
+	if !found {
+		return
+	}
+	if _, spoken := converterKinds[plugin.Class]; !spoken {
+		p.fail(option, fmt.Sprintf("The '%s' option is not supported with %s: %s", option, plugin.Class, plugin.Next))
+		return
+	}
+	for _, name := range p.keys() {
+		rest, ok := strings.CutPrefix(name, option+".")
+		if !ok || rest == "plugin.version" || strings.HasPrefix(rest, "delegate.converter.type.") {
+			continue
+		}
+		o, known := plugin.option(rest)
+		switch {
+		case !known:
+			p.warn(name, fmt.Sprintf("%s is no option of %s and is ignored", name, plugin.Class))
+		case isDefault(o, p.in[name]):
+		case o.Use == Refused:
+			p.fail(name, fmt.Sprintf("The '%s' option is not supported: %s", name, o.Next))
+		case o.Use == Warned:
+			p.warn(name, fmt.Sprintf("%s is not honoured: %s", name, o.Next))
 		}
 	}
-	if v, ok := value("decimal.format"); ok && !strings.EqualFold(v, "NUMERIC") && !strings.EqualFold(v, "BASE64") {
-		p.fail(option+".decimal.format", fmt.Sprintf("Invalid value %s for configuration decimal.format: String must be one of (case insensitive): NUMERIC, BASE64", v))
+}
+
+// option returns the option that a name means.
+func (p Plugin) option(name string) (*Option, bool) {
+	for i := range p.Options {
+		o := &p.Options[i]
+		prefix, open := strings.CutSuffix(o.Name, "*")
+		if o.Name == name || open && strings.HasPrefix(name, prefix) && name != prefix {
+			return o, true
+		}
 	}
+	return nil, false
 }
 
 // converter builds one of the converters. Kafka Connect reads a converter's options only where the connector names the converter's class too; without
 // it the worker's converter applies as it is, which is the JsonConverter with schemas.
 func (p *parser) converter(option string) Converter {
-	c := Converter{Class: "json", Schemas: true, NullDefault: true}
-	if option == "header.converter" {
-		c.Class = "simple"
-	}
 	class, named := p.in[option]
 	if !named {
 		for _, k := range p.keys() {
@@ -76,17 +150,32 @@ func (p *parser) converter(option string) Converter {
 				p.warn(k, fmt.Sprintf("%s is ignored unless %s names the converter, as in Kafka Connect: set %s too", k, option, option))
 			}
 		}
-		return c
+		if option == "header.converter" {
+			return NewConverter("simple", nil)
+		}
+		return NewConverter("json", nil)
 	}
-	if option != "header.converter" {
-		c.Class, _ = converterKind(option, trim(class))
+	kind, _ := ConverterClass(trim(class))
+	options := map[string]string{}
+	for k, v := range p.in {
+		if name, ok := strings.CutPrefix(k, option+"."); ok {
+			options[name] = v
+		}
 	}
-	if v, ok := p.in[option+".schemas.enable"]; ok {
-		c.Schemas = strings.EqualFold(trim(v), "true")
+	return NewConverter(kind, options)
+}
+
+// NewConverter returns a converter of a kind, as ConverterClass names it, with options by their names without the converter's prefix.
+func NewConverter(kind string, options map[string]string) Converter {
+	is := func(name string) bool {
+		v, given := options[name]
+		return !given || strings.EqualFold(trim(v), "true")
 	}
-	if v, ok := p.in[option+".replace.null.with.default"]; ok {
-		c.NullDefault = strings.EqualFold(trim(v), "true")
-	}
-	c.DecimalText = strings.EqualFold(trim(p.in[option+".decimal.format"]), "NUMERIC")
-	return c
+	return Converter{Class: kind, Schemas: is("schemas.enable"), NullDefault: is("replace.null.with.default"),
+		DecimalText: strings.EqualFold(trim(options["decimal.format"]), "NUMERIC"), Options: maps.Clone(options)}
+}
+
+// Fast reports whether records are written as events are made, JSON with its key, value and headers: no converter stands behind.
+func (c *Connector) Fast() bool {
+	return c.KeyConverter.Class == "json" && c.ValueConverter.Class == "json" && slices.Contains([]string{"", "simple"}, c.HeaderConverter.Class)
 }

@@ -81,17 +81,3 @@ func lockingMode(mode string) string {
 	}
 	return "minimal"
 }
-
-// checkSpoken tells of a converter that Kafka Connect has and that is not spoken here. Headers hold texts, which most converters write alike.
-func (p *parser) checkSpoken(option string) {
-	o := p.cat.byName[option]
-	class, named := p.in[option]
-	if kind, _ := converterKind(option, trim(class)); !named || kind == "json" && option != "header.converter" || kind == "simple" {
-		return
-	}
-	if option == "header.converter" {
-		p.warn(option, fmt.Sprintf("%s=%s is not supported: %s is used", option, class, o.Values[0]))
-		return
-	}
-	p.fail(option, fmt.Sprintf("The '%s' option is not supported with %s: use %s", option, class, o.Values[0]))
-}

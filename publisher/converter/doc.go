@@ -1,0 +1,2 @@
+// Package converter makes bytes of keys, values and headers.
+package converter
