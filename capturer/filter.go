@@ -40,6 +40,7 @@ func (p patterns) match(s string) bool {
 type filter struct {
 	includeDBs, excludeDBs       patterns
 	includeTables, excludeTables patterns
+	withinTables                 patterns
 	builtin                      bool
 	shard                        *capturev1.Shard
 	cache                        map[[2]string]answer
@@ -65,6 +66,7 @@ func newFilter(f *capturev1.TableFilter) (*filter, error) {
 	}{
 		{&out.includeDBs, "tables.include_databases", f.GetIncludeDatabases()}, {&out.excludeDBs, "tables.exclude_databases", f.GetExcludeDatabases()},
 		{&out.includeTables, "tables.include_tables", f.GetIncludeTables()}, {&out.excludeTables, "tables.exclude_tables", f.GetExcludeTables()},
+		{&out.withinTables, "tables.within_tables", f.GetWithinTables()},
 	} {
 		var err error
 		if *l.to, err = compilePatterns(l.field, l.exprs); err != nil {
@@ -101,7 +103,8 @@ func (f *filter) table(db, table string) answer {
 
 func (f *filter) decide(db, table string) answer {
 	name := db + "." + table
-	if !f.database(db) || len(f.includeTables) > 0 && !f.includeTables.match(name) || f.excludeTables.match(name) {
+	if !f.database(db) || len(f.includeTables) > 0 && !f.includeTables.match(name) || f.excludeTables.match(name) ||
+		len(f.withinTables) > 0 && !f.withinTables.match(name) {
 		return 0
 	}
 	if f.shard != nil && shardOf(f.shard, name) != f.shard.Index {

@@ -51,6 +51,9 @@ func NewServer(s Service) capturev1.CaptureServiceServer {
 // DescribeSource implements capturev1.CaptureServiceServer.
 func (s *server) DescribeSource(ctx context.Context, req *capturev1.DescribeSourceRequest) (*capturev1.DescribeSourceResponse, error) {
 	resp, err := s.service.Describe(ctx, req)
+	if err == nil {
+		visible(ctx, resp)
+	}
 	return resp, errs.Status(err)
 }
 
@@ -63,6 +66,9 @@ func (s *server) Subscribe(stream capturev1.CaptureService_SubscribeServer) erro
 	go sub.receive()
 	open, err := sub.awaitOpen(ctx)
 	if err != nil {
+		return errs.Status(err)
+	}
+	if err := bound(ctx, open); err != nil {
 		return errs.Status(err)
 	}
 	if open.Epoch > 0 {

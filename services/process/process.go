@@ -3,6 +3,7 @@ package process
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/hex"
 	"flag"
 	"fmt"
@@ -16,7 +17,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 
@@ -43,6 +43,10 @@ type Config struct {
 	Profile   bool   // /debug/pprof on the HTTP server
 	Security  rpc.Security
 
+	EtcdUser         string       // empty: none
+	EtcdPasswordFile string       // file with the password of EtcdUser
+	EtcdSecurity     rpc.Security // certificates for etcd; all empty: plain text
+
 	SecretRoots string // folders, comma-separated, whose files ${file:...} and ${dir:...} references may name; default none
 	SecretEnv   string // regular expression of the variables that ${env:...} references may name; default none
 
@@ -65,6 +69,12 @@ func (c *Config) Flags(f *flag.FlagSet) {
 	f.StringVar(&c.Security.CertFile, "tls-cert", "", "PEM certificate of this member")
 	f.StringVar(&c.Security.KeyFile, "tls-key", "", "its key")
 	f.StringVar(&c.Security.CAFile, "tls-ca", "", "PEM certificates of the authority that the others' certificates must come from")
+	f.StringVar(&c.Security.AccessFile, "access", "", "JSON file that says which clients may do what, by the names in their certificates; needs -tls-ca")
+	f.StringVar(&c.EtcdUser, "etcd-user", "", "user of etcd")
+	f.StringVar(&c.EtcdPasswordFile, "etcd-password-file", "", "file with its password")
+	f.StringVar(&c.EtcdSecurity.CAFile, "etcd-tls-ca", "", "PEM certificates of the authority that etcd's certificate must come from")
+	f.StringVar(&c.EtcdSecurity.CertFile, "etcd-tls-cert", "", "PEM certificate to show to etcd")
+	f.StringVar(&c.EtcdSecurity.KeyFile, "etcd-tls-key", "", "its key")
 	f.BoolVar(&c.Security.Insecure, "insecure", false, "listen in plain text on addresses other than loopback")
 	f.StringVar(&c.SecretRoots, "secret-roots", "", "folders, comma-separated, whose files ${file:...} and ${dir:...} references in configs may name")
 	f.StringVar(&c.SecretEnv, "secret-env", "", "regular expression of the environment variables that ${env:...} references in configs may name")
@@ -148,7 +158,11 @@ func New(c Config, role registry.Role, version string, logs io.Writer, opts ...g
 	if err != nil {
 		return nil, err
 	}
-	if p.etcd, err = dialEtcd(c.Etcd); err != nil {
+	etcd, err := c.etcd()
+	if err != nil {
+		return nil, err
+	}
+	if p.etcd, err = registry.Dial(etcd); err != nil {
 		return nil, err
 	}
 	if p.Store, err = registry.New(p.etcd, registry.Options{Prefix: c.Prefix, Key: key, Log: p.Log}); err != nil {
@@ -223,24 +237,33 @@ func readKey(file string) ([]byte, error) {
 	return key, nil
 }
 
-// dialEtcd returns a client that connects when first used: a process may start before etcd does.
-func dialEtcd(endpoints string) (*clientv3.Client, error) {
-	var list []string
-	for e := range strings.SplitSeq(endpoints, ",") {
-		if e = strings.TrimSpace(e); e != "" {
-			list = append(list, e)
+// etcd says how etcd is reached.
+func (c Config) etcd() (registry.Etcd, error) {
+	e := registry.Etcd{User: c.EtcdUser}
+	for p := range strings.SplitSeq(c.Etcd, ",") {
+		if p = strings.TrimSpace(p); p != "" {
+			e.Endpoints = append(e.Endpoints, p)
 		}
 	}
-	if len(list) == 0 {
-		return nil, errs.E(errs.Invalid, "-etcd is empty: give host:port of etcd, comma-separated")
+	if len(e.Endpoints) == 0 {
+		return e, errs.E(errs.Invalid, "-etcd is empty: give host:port of etcd, comma-separated")
 	}
-	c, err := clientv3.New(clientv3.Config{
-		Endpoints: list, Logger: zap.NewNop(),
-		DialKeepAliveTime: 5 * time.Second, DialKeepAliveTimeout: 3 * time.Second, // a dead endpoint is left within a lease's life
-		PermitWithoutStream: true,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("etcd %s: %w", endpoints, err)
+	if c.EtcdPasswordFile != "" {
+		b, err := os.ReadFile(c.EtcdPasswordFile)
+		if err != nil {
+			return e, fmt.Errorf("password of etcd: %w", err)
+		}
+		e.Password = strings.TrimRight(string(b), "\r\n")
 	}
-	return c, nil
+	var err error
+	if e.TLS, err = c.EtcdSecurity.TLS(); err != nil {
+		return e, fmt.Errorf("etcd: %w", err)
+	}
+	if e.TLS != nil && c.EtcdSecurity.CertFile != "" { // a certificate that is replaced in its file holds from the next connection on
+		e.TLS.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			cert, err := tls.LoadX509KeyPair(c.EtcdSecurity.CertFile, c.EtcdSecurity.KeyFile)
+			return &cert, err
+		}
+	}
+	return e, nil
 }

@@ -1,25 +1,20 @@
 // Package rpc makes the gRPC servers and connections of the mesh: limits, keepalive, health, reflection, panics turned into errors, TLS.
 //
 // Security: without certificates a server listens on loopback addresses only, unless its owner says insecure. With a CA both sides prove who they
-// are (mutual TLS, 1.3).
+// are (mutual TLS, 1.3); certificates that are replaced in their files hold from the next connection on. An access file says which of the clients may do what.
 package rpc
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"runtime/debug"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -41,39 +36,6 @@ const (
 	windowBytes = 1 << 20
 )
 
-// Security names PEM files; all empty means plain text.
-type Security struct {
-	CertFile, KeyFile string // own certificate
-	CAFile            string // authority of the others; set: both sides must show a certificate of it
-	Insecure          bool   // plain text on any address
-}
-
-func (s Security) config() (*tls.Config, error) {
-	if s.CertFile == "" && s.KeyFile == "" && s.CAFile == "" {
-		return nil, nil
-	}
-	c := &tls.Config{MinVersion: tls.VersionTLS13}
-	if s.CertFile != "" {
-		cert, err := tls.LoadX509KeyPair(s.CertFile, s.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("certificate %s with key %s: %w", s.CertFile, s.KeyFile, err)
-		}
-		c.Certificates = []tls.Certificate{cert}
-	}
-	if s.CAFile != "" {
-		pem, err := os.ReadFile(s.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("certificate authority: %w", err)
-		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("certificate authority %s: no certificate in it", s.CAFile)
-		}
-		c.RootCAs, c.ClientCAs, c.ClientAuth = pool, pool, tls.RequireAndVerifyClientCert
-	}
-	return c, nil
-}
-
 // Listen listens on addr; without certificates only on loopback unless s.Insecure.
 func Listen(addr string, s Security) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
@@ -89,13 +51,13 @@ func Listen(addr string, s Security) (net.Listener, error) {
 
 // NewServer returns a server with health and reflection. Callers register their services, then Serve.
 func NewServer(log *slog.Logger, s Security, opts ...grpc.ServerOption) (*grpc.Server, *health.Server, error) {
-	creds := insecure.NewCredentials()
-	c, err := s.config()
+	creds, err := s.credentials()
 	if err != nil {
 		return nil, nil, err
 	}
-	if c != nil {
-		creds = credentials.NewTLS(c)
+	gate, err := newGate(s)
+	if err != nil {
+		return nil, nil, err
 	}
 	opts = append([]grpc.ServerOption{
 		grpc.Creds(creds),
@@ -106,12 +68,18 @@ func NewServer(log *slog.Logger, s Security, opts ...grpc.ServerOption) (*grpc.S
 		grpc.MaxConcurrentStreams(10_000), // a lane is a stream; more than any publisher runs
 		grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, h grpc.UnaryHandler) (resp any, err error) {
 			defer recovered(log, info.FullMethod, &err)
-			resp, err = h(ctx, req)
+			if ctx, err = gate.enter(ctx, info.FullMethod); err == nil {
+				resp, err = h(ctx, req)
+			}
 			return resp, errs.Status(err)
 		}),
 		grpc.ChainStreamInterceptor(func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, h grpc.StreamHandler) (err error) {
 			defer recovered(log, info.FullMethod, &err)
-			return errs.Status(h(srv, ss))
+			ctx, err := gate.enter(ss.Context(), info.FullMethod)
+			if err != nil {
+				return errs.Status(err)
+			}
+			return errs.Status(h(srv, granted{ss, ctx}))
 		}),
 	}, opts...)
 	srv := grpc.NewServer(opts...)
@@ -147,13 +115,9 @@ func Serve(ctx context.Context, srv *grpc.Server, hs *health.Server, l net.Liste
 
 // Dial returns a connection to addr; it connects when first used.
 func Dial(addr string, s Security, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
-	creds := insecure.NewCredentials()
-	c, err := s.config()
+	creds, err := s.credentials()
 	if err != nil {
 		return nil, err
-	}
-	if c != nil {
-		creds = credentials.NewTLS(c)
 	}
 	return grpc.NewClient(addr, append([]grpc.DialOption{
 		grpc.WithTransportCredentials(creds),

@@ -320,12 +320,16 @@ type Open struct {
 	IncludeQuery bool `protobuf:"varint,10,opt,name=include_query,json=includeQuery,proto3" json:"include_query,omitempty"`
 	// Operations that are not wanted: 'c', 'u', 'd', 't' as bytes. Their rows are not decoded.
 	SkipOperations []byte `protobuf:"bytes,11,opt,name=skip_operations,json=skipOperations,proto3" json:"skip_operations,omitempty"`
-	// How a snapshot is made, where start asks for one.
+	// How a snapshot is made, where start asks for one. With another start and without data, the definitions of the tables as they are now are told before the log goes on: Ddl without a
+	// checkpoint, then SnapshotProgress that is complete.
 	Snapshot *SnapshotOptions `protobuf:"bytes,12,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
 	// Progress is sent at least this often, milliseconds; 0: 5000.
 	ProgressIntervalMs uint32 `protobuf:"varint,13,opt,name=progress_interval_ms,json=progressIntervalMs,proto3" json:"progress_interval_ms,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Resume tokens of places behind start up to which the subscriber has some of the tables already, so that it will leave their rows out. A server that has not
+	// executed all before them answers with Gap, as for start itself; and where another server answers later on, the stream ends with Reset.
+	Delivered     [][]byte `protobuf:"bytes,14,rep,name=delivered,proto3" json:"delivered,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Open) Reset() {
@@ -449,6 +453,13 @@ func (x *Open) GetProgressIntervalMs() uint32 {
 	return 0
 }
 
+func (x *Open) GetDelivered() [][]byte {
+	if x != nil {
+		return x.Delivered
+	}
+	return nil
+}
+
 // TableFilter selects tables: all of include (empty: all), none of exclude, then the shard.
 type TableFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -463,7 +474,10 @@ type TableFilter struct {
 	// System databases (mysql, sys, information_schema, performance_schema) too.
 	Builtin bool `protobuf:"varint,5,opt,name=builtin,proto3" json:"builtin,omitempty"`
 	// Part of the selected tables; absent: all.
-	Shard         *Shard `protobuf:"bytes,6,opt,name=shard,proto3" json:"shard,omitempty"`
+	Shard *Shard `protobuf:"bytes,6,opt,name=shard,proto3" json:"shard,omitempty"`
+	// Anchored regular expressions on database.table, case-insensitive, beside which nothing is selected, whatever the other lists say. The server sets it to what
+	// the client may read; clients leave it empty.
+	WithinTables  []string `protobuf:"bytes,7,rep,name=within_tables,json=withinTables,proto3" json:"within_tables,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -536,6 +550,13 @@ func (x *TableFilter) GetBuiltin() bool {
 func (x *TableFilter) GetShard() *Shard {
 	if x != nil {
 		return x.Shard
+	}
+	return nil
+}
+
+func (x *TableFilter) GetWithinTables() []string {
+	if x != nil {
+		return x.WithinTables
 	}
 	return nil
 }
@@ -2258,7 +2279,7 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\x04open\x18\x01 \x01(\v2\x18.rowmesh.capture.v1.OpenH\x00R\x04open\x124\n" +
 	"\x06credit\x18\x02 \x01(\v2\x1a.rowmesh.capture.v1.CreditH\x00R\x06credit\x12+\n" +
 	"\x03ack\x18\x03 \x01(\v2\x17.rowmesh.capture.v1.AckH\x00R\x03ackB\t\n" +
-	"\amessage\"\x94\x04\n" +
+	"\amessage\"\xb2\x04\n" +
 	"\x04Open\x12\x1a\n" +
 	"\bconsumer\x18\x01 \x01(\tR\bconsumer\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\tR\x06source\x127\n" +
@@ -2273,14 +2294,16 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	" \x01(\bR\fincludeQuery\x12'\n" +
 	"\x0fskip_operations\x18\v \x01(\fR\x0eskipOperations\x12?\n" +
 	"\bsnapshot\x18\f \x01(\v2#.rowmesh.capture.v1.SnapshotOptionsR\bsnapshot\x120\n" +
-	"\x14progress_interval_ms\x18\r \x01(\rR\x12progressIntervalMs\"\x80\x02\n" +
+	"\x14progress_interval_ms\x18\r \x01(\rR\x12progressIntervalMs\x12\x1c\n" +
+	"\tdelivered\x18\x0e \x03(\fR\tdelivered\"\xa5\x02\n" +
 	"\vTableFilter\x12+\n" +
 	"\x11include_databases\x18\x01 \x03(\tR\x10includeDatabases\x12+\n" +
 	"\x11exclude_databases\x18\x02 \x03(\tR\x10excludeDatabases\x12%\n" +
 	"\x0einclude_tables\x18\x03 \x03(\tR\rincludeTables\x12%\n" +
 	"\x0eexclude_tables\x18\x04 \x03(\tR\rexcludeTables\x12\x18\n" +
 	"\abuiltin\x18\x05 \x01(\bR\abuiltin\x12/\n" +
-	"\x05shard\x18\x06 \x01(\v2\x19.rowmesh.capture.v1.ShardR\x05shard\"\xa5\x01\n" +
+	"\x05shard\x18\x06 \x01(\v2\x19.rowmesh.capture.v1.ShardR\x05shard\x12#\n" +
+	"\rwithin_tables\x18\a \x03(\tR\fwithinTables\"\xa5\x01\n" +
 	"\x05Shard\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\rR\x05count\x127\n" +

@@ -1,0 +1,55 @@
+package capture
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
+	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/rpc"
+)
+
+func TestBound(t *testing.T) {
+	member := &rpc.Grant{Client: "publisher-1", Rights: []rpc.Right{rpc.Everything}}
+	reader := &rpc.Grant{Client: "lake", Rights: []rpc.Right{rpc.Subscribe}}
+	some := &rpc.Grant{Client: "shop", Rights: []rpc.Right{rpc.Subscribe}, Tables: []string{`shop\..*`}}
+	type open = capturev1.Open
+	overrides := &capturev1.SnapshotOptions{SelectOverrides: map[string]string{"shop.orders": "select * from crm.people"}}
+	for name, c := range map[string]struct {
+		grant  *rpc.Grant
+		open   *open
+		want   errs.Kind
+		within []string
+	}{
+		"nothing bounds":                {nil, &open{Epoch: 3, IncludeQuery: true, Snapshot: overrides}, "", nil},
+		"a member":                      {member, &open{Epoch: 3, IncludeQuery: true, Snapshot: overrides}, "", nil},
+		"a reader of all":               {reader, &open{IncludeQuery: true, Ddl: capturev1.DdlScope_DDL_SCOPE_ALL}, "", nil},
+		"a reader who fences":           {reader, &open{Epoch: 3}, errs.Denied, nil},
+		"a reader with SQL of its own":  {reader, &open{Snapshot: overrides}, errs.Denied, nil},
+		"a reader of some":              {some, &open{}, "", []string{`shop\..*`}},
+		"statements of other tables":    {some, &open{IncludeQuery: true}, errs.Denied, nil},
+		"DDL of other tables":           {some, &open{Ddl: capturev1.DdlScope_DDL_SCOPE_ALL}, errs.Denied, nil},
+		"definitions of other tables":   {some, &open{Snapshot: &capturev1.SnapshotOptions{DefineDatabases: true}}, errs.Denied, nil},
+		"who sets what the server sets": {some, &open{Tables: &capturev1.TableFilter{WithinTables: []string{".*"}}}, errs.Invalid, []string{".*"}},
+	} {
+		ctx := t.Context()
+		if c.grant != nil {
+			ctx = rpc.WithGrant(ctx, *c.grant)
+		}
+		if err := bound(ctx, c.open); errs.KindOf(err) != c.want && !(err == nil && c.want == "") {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+		if d := cmp.Diff(c.within, c.open.Tables.GetWithinTables()); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+
+	all := &capturev1.DescribeSourceResponse{Tables: []*capturev1.TableInfo{{Database: "shop", Table: "orders"}, {Database: "crm", Table: "people"}},
+		Subscribers: []*capturev1.Subscriber{{Consumer: "crm/0"}}}
+	visible(rpc.WithGrant(t.Context(), *some), all)
+	if d := cmp.Diff(&capturev1.DescribeSourceResponse{Tables: []*capturev1.TableInfo{{Database: "shop", Table: "orders"}}}, all, protocmp.Transform()); d != "" {
+		t.Error(d)
+	}
+}
