@@ -156,28 +156,36 @@ func (w *ids) reached(n int) error {
 	return nil
 }
 
+// describe asks the capturer what it knows of a source.
+func describe(t testing.TB, m *harness.Mesh, source string) (*capturev1.DescribeSourceResponse, error) {
+	t.Helper()
+	cc, err := rpc.Dial(m.Members["capturer-1"].GRPC, rpc.Security{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cc.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	return capturev1.NewCaptureServiceClient(cc).DescribeSource(ctx, &capturev1.DescribeSourceRequest{Source: source})
+}
+
 // where says how far each part is with the rows of a topic that is watched: the topic's end and its last stable offset, the lane, the capturer's subscribers.
 func where(t testing.TB, m *harness.Mesh, kafka, topic, connector, source string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(kafka))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer cl.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
 	adm := kadm.NewClient(cl)
 	end, err := adm.ListEndOffsets(ctx, topic)
 	stable, err2 := adm.ListCommittedOffsets(ctx, topic)
-	cc, err3 := rpc.Dial(m.Members["capturer-1"].GRPC, rpc.Security{})
-	if err := cmp.Or(err, err2, err3); err != nil {
-		return err.Error()
-	}
-	defer cc.Close()
-	src, err := capturev1.NewCaptureServiceClient(cc).DescribeSource(ctx, &capturev1.DescribeSourceRequest{Source: source})
+	src, err3 := describe(t, m, source)
 	_, status := m.Call(t, http.MethodGet, "/connectors/"+connector+"/status", nil)
 	_, offsets := m.Call(t, http.MethodGet, "/connectors/"+connector+"/offsets", nil)
-	return fmt.Sprintf("topic: end %v, stable %v\nstatus: %s\noffsets: %s\nsubscribers: %v, %v", end, stable, status, offsets, src.GetSubscribers(), err)
+	return fmt.Sprintf("topic: end %v, stable %v\nstatus: %s\noffsets: %s\nsubscribers: %v\n%v", end, stable, status, offsets, src.GetSubscribers(), cmp.Or(err, err2, err3))
 }
 
 // exact fails the test if an id came twice or out of order.
