@@ -42,7 +42,7 @@ type event struct {
 	key           map[string]value
 	tombstone     bool
 	row           *field // schema of before and after
-	source        struct{ File, Snapshot string }
+	source        struct{ Table string }
 	text          string // for messages
 }
 
@@ -94,7 +94,7 @@ func (d *decoder) event(key, val []byte) (*event, error) {
 	var m struct {
 		Op            string
 		Before, After json.RawMessage
-		Source        struct{ File, Snapshot string }
+		Source        struct{ Table string }
 	}
 	if err := json.Unmarshal(p, &m); err != nil {
 		return nil, fmt.Errorf("value %.1000s: %w", p, err)
