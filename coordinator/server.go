@@ -6,8 +6,10 @@ import (
 
 	controlv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1"
 	statev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/state/v1"
+	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/registry"
+	"github.com/rowmesh/rowmesh/services/rpc"
 )
 
 // server serves Control over gRPC. Errors keep their kind: services/rpc turns them into statuses.
@@ -57,7 +59,23 @@ func (s *server) view(ctx context.Context, name string) (*controlv1.ConnectorVie
 	if err != nil {
 		return nil, err
 	}
-	return viewToProto(v), nil
+	return shown(ctx, viewToProto(v)), nil
+}
+
+// hidden stands for a secret, as Kafka prints passwords.
+const hidden = "[hidden]"
+
+// shown leaves the secrets out of a config for clients that may look but not administer.
+func shown(ctx context.Context, v *controlv1.ConnectorView) *controlv1.ConnectorView {
+	if g, ok := rpc.GrantOf(ctx); !ok || g.Has(rpc.Administer) {
+		return v
+	}
+	for _, e := range v.Config {
+		if config.Secret(e.Key) {
+			e.Value = hidden
+		}
+	}
+	return v
 }
 
 // CreateConnector implements controlv1.ControlServiceServer.
@@ -101,7 +119,7 @@ func (s *server) ListConnectors(ctx context.Context, _ *controlv1.ListConnectors
 	}
 	resp := &controlv1.ListConnectorsResponse{}
 	for _, v := range all {
-		resp.Connectors = append(resp.Connectors, viewToProto(v))
+		resp.Connectors = append(resp.Connectors, shown(ctx, viewToProto(v)))
 	}
 	return resp, nil
 }

@@ -2,16 +2,7 @@ package rpc
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -26,67 +17,12 @@ import (
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	controlv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1"
 	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/rpc/rpctest"
 )
 
-// authority makes certificates for a test.
-type authority struct {
-	t    *testing.T
-	dir  string
-	key  *ecdsa.PrivateKey
-	cert *x509.Certificate
-	next int64
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{t: t, dir: t.TempDir(), next: 1}
-	a.key, a.cert = a.make(&x509.Certificate{Subject: pkix.Name{CommonName: "authority"}, IsCA: true, KeyUsage: x509.KeyUsageCertSign, BasicConstraintsValid: true}, nil, nil, "ca")
-	return a
-}
-
-// make writes NAME.pem and NAME.key.
-func (a *authority) make(c *x509.Certificate, by *x509.Certificate, byKey *ecdsa.PrivateKey, name string) (*ecdsa.PrivateKey, *x509.Certificate) {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	c.SerialNumber, c.NotBefore, c.NotAfter = big.NewInt(a.next), time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	a.next++
-	if by == nil {
-		by, byKey = c, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, by, &key.PublicKey, byKey)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	a.write(name+".pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	a.write(name+".key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
-	out, err := x509.ParseCertificate(der)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return key, out
-}
-
-func (a *authority) write(name string, b []byte) {
-	a.t.Helper()
-	if err := os.WriteFile(filepath.Join(a.dir, name), b, 0o600); err != nil {
-		a.t.Fatal(err)
-	}
-}
-
-// issue makes a certificate with a common name, under a file name.
-func (a *authority) issue(file, commonName string) Security {
-	a.t.Helper()
-	a.make(&x509.Certificate{Subject: pkix.Name{CommonName: commonName}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}, a.cert, a.key, file)
-	f := func(n string) string { return filepath.Join(a.dir, n) }
-	return Security{CertFile: f(file + ".pem"), KeyFile: f(file + ".key"), CAFile: f("ca.pem")}
+func issue(a *rpctest.Authority, file, commonName string) Security {
+	cert, key := a.Issue(file, commonName)
+	return Security{CertFile: cert, KeyFile: key, CAFile: a.Path("ca.pem")}
 }
 
 // secured starts a server with every service of the mesh, none of which does anything.
@@ -140,10 +76,10 @@ func stream(t *testing.T, conn *grpc.ClientConn, d grpc.StreamDesc, service stri
 
 // Every method asks for its right: who has it gets to the service, which says Unimplemented here, and who has not is denied.
 func TestEveryMethodAsksForItsRight(t *testing.T) {
-	a := newAuthority(t)
-	s := a.issue("server", "coordinator-1")
-	s.AccessFile = filepath.Join(a.dir, "access.json")
-	a.write("access.json", []byte(`{"rules": [{"clients": ["coordinator-*", "capturer-*"], "rights": ["everything"]}, {"clients": ["ops"], "rights": ["administer"]},
+	a := rpctest.NewAuthority(t)
+	s := issue(a, "server", "coordinator-1")
+	s.AccessFile = a.Path("access.json")
+	a.Write("access.json", []byte(`{"rules": [{"clients": ["coordinator-*", "capturer-*"], "rights": ["everything"]}, {"clients": ["ops"], "rights": ["administer"]},
 		{"clients": ["board"], "rights": ["look"]}, {"clients": ["reporting"], "rights": ["subscribe"]}]}`))
 	addr := secured(t, s)
 	rights := map[string][]Right{"capturer-7": {Everything, Administer, Look, Subscribe}, "ops": {Administer, Look}, "board": {Look}, "reporting": {Subscribe}, "stranger": nil}
@@ -159,7 +95,7 @@ func TestEveryMethodAsksForItsRight(t *testing.T) {
 		return Administer
 	}
 	for name, has := range rights {
-		conn := dial(t, addr, a.issue(name, name))
+		conn := dial(t, addr, issue(a, name, name))
 		for _, d := range []grpc.ServiceDesc{controlv1.ControlService_ServiceDesc, controlv1.MemberService_ServiceDesc, capturev1.CaptureService_ServiceDesc} {
 			got := map[string]codes.Code{}
 			for _, m := range d.Methods {
@@ -188,11 +124,11 @@ func TestEveryMethodAsksForItsRight(t *testing.T) {
 
 // Without a certificate of the authority nobody gets in, and a name in plain text proves nothing.
 func TestNoCertificateNoCall(t *testing.T) {
-	a, other := newAuthority(t), newAuthority(t)
-	addr := secured(t, a.issue("server", "s"))
-	foreign := other.issue("client", "s")
-	foreign.CAFile = filepath.Join(a.dir, "ca.pem")
-	for name, s := range map[string]Security{"plain text": {}, "no certificate": {CAFile: filepath.Join(a.dir, "ca.pem")}, "a foreign one": foreign} {
+	a, other := rpctest.NewAuthority(t), rpctest.NewAuthority(t)
+	addr := secured(t, issue(a, "server", "s"))
+	foreign := issue(other, "client", "s")
+	foreign.CAFile = a.Path("ca.pem")
+	for name, s := range map[string]Security{"plain text": {}, "no certificate": {CAFile: a.Path("ca.pem")}, "a foreign one": foreign} {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		_, err := grpc_health_v1.NewHealthClient(dial(t, addr, s)).Check(ctx, &grpc_health_v1.HealthCheckRequest{})
 		cancel()
@@ -204,10 +140,10 @@ func TestNoCertificateNoCall(t *testing.T) {
 
 // A certificate, an authority and an access file that are replaced hold without a restart.
 func TestFilesThatChange(t *testing.T) {
-	a := newAuthority(t)
-	s := a.issue("server", "server")
-	s.AccessFile = filepath.Join(a.dir, "access.json")
-	a.write("access.json", []byte(`{"rules": []}`))
+	a := rpctest.NewAuthority(t)
+	s := issue(a, "server", "server")
+	s.AccessFile = a.Path("access.json")
+	a.Write("access.json", []byte(`{"rules": []}`))
 	addr := secured(t, s)
 	look := controlv1.ControlService_ServiceDesc.Methods[0]
 	for _, m := range controlv1.ControlService_ServiceDesc.Methods {
@@ -215,11 +151,11 @@ func TestFilesThatChange(t *testing.T) {
 			look = m
 		}
 	}
-	client := a.issue("client", "board")
+	client := issue(a, "client", "board")
 	if code := call(t, dial(t, addr, client), look, "rowmesh.control.v1.ControlService"); code != codes.PermissionDenied {
 		t.Fatalf("without rules: %v", code)
 	}
-	a.write("access.json", []byte(`{"rules": [{"clients": ["board"], "rights": ["look"]}]}`))
+	a.Write("access.json", []byte(`{"rules": [{"clients": ["board"], "rights": ["look"]}]}`))
 	later := time.Now().Add(time.Minute)
 	if err := os.Chtimes(s.AccessFile, later, later); err != nil { // file systems tell times in ticks of several milliseconds
 		t.Fatal(err)
@@ -229,12 +165,12 @@ func TestFilesThatChange(t *testing.T) {
 	})
 
 	// A new authority: certificates of the old one are worth nothing from the next connection on.
-	a.key, a.cert = a.make(&x509.Certificate{Subject: pkix.Name{CommonName: "new authority"}, IsCA: true, KeyUsage: x509.KeyUsageCertSign, BasicConstraintsValid: true}, nil, nil, "ca")
-	a.issue("server", "server")
+	a.Renew()
+	issue(a, "server", "server")
 	if code := call(t, dial(t, addr, client), look, "rowmesh.control.v1.ControlService"); code != codes.Unavailable {
 		t.Errorf("a certificate of the authority before: %v", code)
 	}
-	if code := call(t, dial(t, addr, a.issue("client", "board")), look, "rowmesh.control.v1.ControlService"); code != codes.Unimplemented {
+	if code := call(t, dial(t, addr, issue(a, "client", "board")), look, "rowmesh.control.v1.ControlService"); code != codes.Unimplemented {
 		t.Errorf("a certificate of the new authority: %v", code)
 	}
 	if err := os.Remove(s.AccessFile); err != nil {
