@@ -229,6 +229,11 @@ func (r *reader) connect(ctx context.Context) error {
 // of it already begins again, or would have that part twice.
 func (r *reader) otherServer() {
 	r.at.file, r.at.pos, r.at.exact = "", 0, false // the log's first event has this one's
+	for _, f := range r.feeds {
+		if !f.dead && len(f.open.Delivered) > 0 { // its start is in this log, but are they?
+			r.reset(f, "another server of source "+string(r.src.id)+" answers")
+		}
+	}
 	if r.done.zero() {
 		return
 	}

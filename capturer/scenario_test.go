@@ -134,6 +134,18 @@ func TestGap(t *testing.T) {
 				t.Errorf("%s: %v, %v; want Gap with a reason", name, r, err)
 			}
 		}
+		// The start is in the log, but a place behind it, up to which the subscriber has some tables, is not.
+		token, err := proto.Marshal(&rowv1.ResumeToken{Version: tokenVersion, Start: ahead})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := m.client.Subscribe(t.Context(), &capturev1.Open{Source: m.addr, Start: &capturev1.Start{At: &capturev1.Start_Position{Position: head}}, Delivered: [][]byte{token}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := s.Recv(); err != nil || r.GetGap() == nil || !strings.Contains(r.GetGap().Reason, "never executed") {
+			t.Errorf("delivered on another server: %v, %v; want Gap", r, err)
+		}
 	})
 }
 

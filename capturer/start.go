@@ -111,6 +111,32 @@ func (s *dbSource) resolve(ctx context.Context, session Session, start *capturev
 	return o, s.completeGTIDs(ctx, session, &o.at)
 }
 
+// checkDelivered checks the places behind its start up to which a subscriber has some tables: those it leaves out by them, so they must be of this log too.
+func (s *dbSource) checkDelivered(ctx context.Context, session Session, tokens [][]byte) error {
+	info := session.Info()
+	for _, token := range tokens {
+		t, err := decodeToken(token)
+		if err != nil {
+			return err
+		}
+		at, err := newPlace(info.Flavor, t.Start)
+		if err != nil {
+			return err
+		}
+		at.server = t.ServerId
+		if c := (cursor{t.Event, t.Row}); !c.zero() && at.moved(info) {
+			return s.cutElsewhere(ctx, session, &at)
+		}
+		if !info.HasGTIDs() {
+			at.countGTIDs(info)
+		}
+		if err := s.checkLineage(ctx, session, &at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // cutElsewhere is the error of a place inside a transaction of another server's log. This server may have the transaction as well, but not with the same events: how
 // far the subscriber got in it cannot be said here, and from its start it would come twice in part.
 func (s *dbSource) cutElsewhere(ctx context.Context, session Session, at *place) error {

@@ -35,6 +35,9 @@ func (s *dbSource) subscribe(ctx context.Context, f *feed, out capture.Sender) e
 	} else {
 		o, err = s.resolve(ctx, session, f.open.Start)
 	}
+	if err == nil {
+		err = s.checkDelivered(ctx, session, f.open.Delivered)
+	}
 	session.Close()
 	if err != nil {
 		return err

@@ -52,7 +52,11 @@ func (t *task) commit() error {
 	}
 	t.start.frozen, t.start.settle, t.gone = nil, false, nil
 	t.out.sticky++
-	t.status.snapshotDone(!t.place.taken.InSnapshot())
+	settled, err := t.settled()
+	if err != nil {
+		return err
+	}
+	t.status.snapshotDone(settled)
 	c := t.progress.committed(&t.place)
 	t.p.metrics.committed(t.id.Connector, c, t.p.out.now().Sub(started), t.place.lag())
 	return nil

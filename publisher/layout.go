@@ -86,6 +86,9 @@ func (t *task) checkpoint(ctx context.Context) (o offset.Offset, ok bool, err er
 	if err != nil {
 		return o, false, err
 	}
+	if mine {
+		t.start.skip.returned(&o.Aside)
+	}
 	first := t.start.skip.oldest()
 	if mine { // it need not go back to the first, unless it was on its way from a table that is given up since
 		ahead, err := t.later(&o, &first)
@@ -102,6 +105,22 @@ func (t *task) checkpoint(ctx context.Context) (o offset.Offset, ok bool, err er
 		}
 	}
 	return first, true, nil
+}
+
+// settled reports that the next layout may start from this lane's checkpoint alone: it is behind a snapshot, it is this layout's, and it covers all that lanes of the
+// layout before had delivered. Before that a table may have more than the checkpoint says, and the layout after this one would tell it again.
+func (t *task) settled() (bool, error) {
+	if t.place.taken.InSnapshot() || t.start.settle {
+		return false, nil
+	}
+	if t.start.skip == nil {
+		return true, nil
+	}
+	m, err := newMark(t.cfg.Flavor, &t.place.taken)
+	if err != nil {
+		return false, err
+	}
+	return t.start.skip.passed(&m), nil
 }
 
 // firstLayout finds the place of a lane whose connector never had another number of lanes here.

@@ -1,8 +1,10 @@
 package publisher
 
 import (
+	"bytes"
 	"fmt"
 	"hash/fnv"
+	"slices"
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
@@ -33,12 +35,13 @@ type skipper struct {
 // mark is how far a lane of the layout before was.
 type mark struct {
 	offset offset.Offset
-	gtids  *gtid.Set // nil without GTIDs
-	file   string
-	pos    uint64
-	event  uint64 // of the open transaction at pos: events wholly delivered
-	row    uint64 // and rows of the next
-	all    bool   // everything counts as delivered
+	// gtids are all that come before the place; nil without GTIDs. Then file and pos say what does. With them, those count only inside a transaction.
+	gtids *gtid.Set
+	file  string
+	pos   uint64
+	event uint64 // of the open transaction at pos: events wholly delivered
+	row   uint64 // and rows of the next
+	all   bool   // everything counts as delivered
 }
 
 // ownMark is the mark of a table that its lane's does not hold for.
@@ -83,10 +86,16 @@ func newSkipper(flavor config.Flavor, prev *registry.Layout, old []offset.Offset
 	return s, nil
 }
 
+// newMark reads the place of a checkpoint. Between two transactions it is what the token says: the file and position of the transaction before, which is all that
+// the rest of the record has, mean something else once another server answers.
 func newMark(flavor config.Flavor, o *offset.Offset) (mark, error) {
 	m := mark{offset: *o, file: o.Source.GetFile(), pos: o.Source.GetPos(), event: o.Source.GetEvent(), row: o.Source.GetRow()}
-	if o.Source.GetGtids() != "" {
-		set, err := gtid.Parse(flavor, o.Source.Gtids)
+	gtids := o.Source.GetGtids()
+	if t := o.Resume(); t != nil && t.Event == 0 && t.Row == 0 {
+		m.file, m.pos, m.event, m.row, gtids = t.Start.File, t.Start.Pos, 0, 0, t.Start.Gtids
+	}
+	if gtids != "" {
+		set, err := gtid.Parse(flavor, gtids)
 		if err != nil {
 			return m, err
 		}
@@ -120,13 +129,14 @@ func (m *mark) reached(n *mark) bool {
 
 // before reports that m is an earlier place than n of the same source.
 func (m *mark) before(n *mark) bool {
-	if m.gtids != nil && n.gtids != nil && !m.gtids.Equal(n.gtids) {
-		return n.gtids.Contains(m.gtids)
-	}
-	if m.file != n.file {
+	switch {
+	case m.gtids != nil && n.gtids != nil:
+		if !m.gtids.Equal(n.gtids) {
+			return n.gtids.Contains(m.gtids)
+		}
+	case m.file != n.file:
 		return fileBefore(m.file, n.file)
-	}
-	if m.pos != n.pos {
+	case m.pos != n.pos:
 		return m.pos < n.pos
 	}
 	return m.event < n.event || m.event == n.event && m.row < n.row
@@ -147,7 +157,7 @@ func (m *mark) delivered(b *rowv1.Batch, g int) (n uint32, all bool) {
 	if m.all {
 		return rows, true
 	}
-	same := b.File == m.file && at(b.TxnPos, t) == m.pos
+	same := b.File == m.file && at(b.TxnPos, t) == m.pos && m.event+m.row > 0
 	if sid := at(b.TxnSid, t); m.gtids != nil && sid > 0 && int(sid) <= len(b.Sids) {
 		if m.gtids.ContainsGTID(b.Sids[sid-1], at(b.TxnGno, t)) {
 			return rows, true
@@ -170,6 +180,31 @@ func (m *mark) delivered(b *rowv1.Batch, g int) (n uint32, all bool) {
 	}
 	n = uint32(min(m.row-first, uint64(rows)))
 	return n, n == rows
+}
+
+// returned forgets that only a snapshot would bring tables back which this layout's own checkpoint says are there: it has made one since.
+func (s *skipper) returned(own *offset.Aside) {
+	for name, m := range s.own {
+		if t := own.Find(name); s.marks[m.index].all && (t == nil || t.At != nil) {
+			delete(s.own, name)
+		}
+	}
+}
+
+// passed reports that a place covers all that rows are left out by.
+func (s *skipper) passed(m *mark) bool {
+	return !slices.ContainsFunc(s.marks, func(n mark) bool { return !n.all && !m.reached(&n) })
+}
+
+// delivered appends the tokens of the places behind start that rows are left out by.
+func (s *skipper) delivered(tokens [][]byte, start *mark) [][]byte {
+	for i := range s.marks {
+		token := s.marks[i].offset.Token
+		if len(token) > 0 && !start.reached(&s.marks[i]) && !slices.ContainsFunc(tokens, func(t []byte) bool { return bytes.Equal(t, token) }) {
+			tokens = append(tokens, token)
+		}
+	}
+	return tokens
 }
 
 // told reports that lane 0 of the layout before, which told of statements as lane 0 does now, had told of this one.

@@ -153,6 +153,9 @@ func (t *task) read(ctx context.Context) error {
 	if t.start.plan, err = planStart(t.cfg, o, ok, t.again, always); err != nil {
 		return err
 	}
+	if t.start.snapshot != nil { // all comes anew: what lanes had delivered says nothing of the log behind the cut, least of all after a reset of it
+		t.start.skip = nil
+	}
 	if ok && t.start.snapshot == nil {
 		t.place.taken = o
 		t.start.settle = !t.start.own || len(t.start.frozen) > 0
@@ -166,7 +169,11 @@ func (t *task) read(ctx context.Context) error {
 		}
 	}
 	t.warnStopped()
-	t.status.snapshotDone(t.start.snapshot == nil)
+	settled, err := t.settled()
+	if err != nil {
+		return err
+	}
+	t.status.snapshotDone(settled && t.start.snapshot == nil)
 	return nil
 }
 
@@ -188,7 +195,11 @@ func (t *task) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("capturer for %s: %w", t.source, err)
 	}
-	s, err := t.p.subscribe(t.work, addr, t.openMessage(&cfg))
+	open, err := t.openMessage(&cfg)
+	if err != nil {
+		return err
+	}
+	s, err := t.p.subscribe(t.work, addr, open)
 	if err != nil {
 		return fmt.Errorf("subscribe to %s at capturer %s: %w", t.source, addr, err)
 	}
@@ -202,7 +213,7 @@ func (t *task) running() {
 	t.log.Info("lane runs", "generation", t.lane.Generation, "position", t.place.position(), "snapshot", t.start.snapshot != nil)
 }
 
-func (t *task) openMessage(cfg *config.Connector) *capturev1.Open {
+func (t *task) openMessage(cfg *config.Connector) (*capturev1.Open, error) {
 	o := &capturev1.Open{
 		Consumer:       fmt.Sprintf("%s/%d", t.id.Connector, t.id.Task),
 		Source:         string(t.source),
@@ -213,6 +224,17 @@ func (t *task) openMessage(cfg *config.Connector) *capturev1.Open {
 		IncludeQuery:   cfg.IncludeQuery,
 		SkipOperations: []byte(cfg.SkippedOperations),
 		Snapshot:       t.start.snapshot,
+	}
+	if o.Start.GetToken() != nil {
+		at, err := newMark(t.cfg.Flavor, &t.place.taken)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range []*skipper{t.start.skip, t.start.aside} {
+			if s != nil {
+				o.Delivered = s.delivered(o.Delivered, &at)
+			}
+		}
 	}
 	excludeStopped(o.Tables, &t.place.taken.Aside)
 	if t.lane.Count > 1 {
@@ -225,5 +247,5 @@ func (t *task) openMessage(cfg *config.Connector) *capturev1.Open {
 	if cfg.IncludeSchemaChanges {
 		o.Ddl = capturev1.DdlScope_DDL_SCOPE_ALL
 	}
-	return o
+	return o, nil
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/services/errs"
 )
@@ -87,6 +89,16 @@ const (
 
 // Foreign reports that another program wrote the record.
 func (o *Offset) Foreign() bool { return o.Token == nil }
+
+// Resume returns what the token says; nil if somebody else wrote the record, or a version that this one does not know. The place in Source is that of the last
+// row, spelled as Debezium does: inside its transaction, also when that is complete.
+func (o *Offset) Resume() *rowv1.ResumeToken {
+	t := new(rowv1.ResumeToken)
+	if len(o.Token) == 0 || proto.Unmarshal(o.Token, t) != nil || t.Version != 1 || t.Start == nil {
+		return nil
+	}
+	return t
+}
 
 // Equal reports that the records of both say the same.
 func (o *Offset) Equal(p *Offset) bool {

@@ -143,15 +143,16 @@ const (
 // LaneStatus is what a lane's owner says of it, written on change.
 type LaneStatus struct {
 	LaneID
-	Generation   uint64
-	State        LaneState
-	WorkerID     string // host:port
-	Trace        string
-	Code         string // an errs.Kind
-	Warnings     []string
-	Topics       []string
-	Position     *rowv1.Position
-	NextTryMS    int64
+	Generation uint64
+	State      LaneState
+	WorkerID   string // host:port
+	Trace      string
+	Code       string // an errs.Kind
+	Warnings   []string
+	Topics     []string
+	Position   *rowv1.Position
+	NextTryMS  int64
+	// SnapshotDone: the snapshot is complete, and the checkpoint covers all that lanes of the layout before had delivered.
 	SnapshotDone bool
 }
 

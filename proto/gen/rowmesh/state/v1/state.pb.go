@@ -885,7 +885,7 @@ type LaneStatus struct {
 	Position *v1.Position `protobuf:"bytes,10,opt,name=position,proto3" json:"position,omitempty"`
 	// Next try, milliseconds since the Unix epoch; 0 if none.
 	NextTryMs int64 `protobuf:"varint,11,opt,name=next_try_ms,json=nextTryMs,proto3" json:"next_try_ms,omitempty"`
-	// Snapshot completed (initial_only lanes stay idle).
+	// Snapshot completed (initial_only lanes stay idle), and the checkpoint covers all that lanes of the layout before had delivered: the next layout may follow.
 	SnapshotDone  bool `protobuf:"varint,12,opt,name=snapshot_done,json=snapshotDone,proto3" json:"snapshot_done,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
