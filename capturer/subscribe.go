@@ -48,7 +48,35 @@ func (s *dbSource) subscribe(ctx context.Context, f *feed, out capture.Sender) e
 	if o.at.server == 0 {
 		o.at.server = info.ServerID
 	}
+	if f.open.Snapshot != nil && !f.open.Snapshot.Data {
+		if err := out.Send(openedMessage(s.id, info, o.at.position(), false)); err != nil {
+			return err
+		}
+		if err := s.define(ctx, f, o.at.position(), out); err != nil {
+			return err
+		}
+		return s.follow(ctx, f, o, func() error { return nil }, out)
+	}
 	return s.follow(ctx, f, o, func() error { return out.Send(openedMessage(s.id, info, f.start, false)) }, out)
+}
+
+// define tells the tables as they are now, dated at the place where the log goes on. Nothing of it is stored: who reads the log from there decodes by what held there.
+func (s *dbSource) define(ctx context.Context, f *feed, at *rowv1.Position, out capture.Sender) error {
+	o := s.snapshotOptions(f)
+	o.Snapshot = proto.CloneOf(o.Snapshot)
+	o.Snapshot.Data = false
+	_, err := s.access().Snapshot(ctx, o, func(m *capturev1.SubscribeResponse) error {
+		if d := m.GetDdl(); d != nil {
+			d.Checkpoint, d.File, d.Pos = nil, at.File, at.Pos
+			return out.Send(m)
+		}
+		if p := m.GetSnapshot(); p.GetComplete() {
+			p.Checkpoint = nil
+			return out.Send(m)
+		}
+		return nil // no rows are wanted: a table that cannot be read stops where its rows come
+	})
+	return err
 }
 
 // knownAtStart is how many tables a subscription that starts at the end of the log reads the shapes of at once: a few milliseconds of metadata locks each.
@@ -113,19 +141,7 @@ func (s *dbSource) subscribeSnapshot(ctx context.Context, f *feed, info source.I
 	if err := s.history.load(ctx); err != nil {
 		return err
 	}
-	o := snapshot.Options{
-		Rows: f.wants,
-		Schemas: func(db, table string) bool {
-			return f.filter.table(db, table)&selected != 0 || f.open.Snapshot.GetDefineDatabases() && f.filter.database(db)
-		},
-		Order: f.open.Tables.GetIncludeTables(), Ddl: f.open.Ddl, Snapshot: f.open.Snapshot, MaxBatchBytes: f.maxBytes(), Log: s.logger,
-		Version: func(t *rowv1.Table) (*rowv1.Table, error) {
-			st, _ := f.schema(t)
-			v := proto.CloneOf(st.shape)
-			v.SchemaId = st.id
-			return v, nil
-		},
-	}
+	o := s.snapshotOptions(f)
 	// The last message says where to resume. It waits until the shapes are stored, so that whoever resumes there finds them.
 	var complete *capturev1.SubscribeResponse
 	res, err := s.access().Snapshot(ctx, o, func(m *capturev1.SubscribeResponse) error {
@@ -160,4 +176,21 @@ func (s *dbSource) subscribeSnapshot(ctx context.Context, f *feed, info source.I
 	}
 	at.countGTIDs(info)
 	return s.follow(ctx, f, origin{at: at}, last, out)
+}
+
+// snapshotOptions say what a snapshot for a feed reads.
+func (s *dbSource) snapshotOptions(f *feed) snapshot.Options {
+	return snapshot.Options{
+		Rows: f.wants,
+		Schemas: func(db, table string) bool {
+			return f.filter.table(db, table)&selected != 0 || f.open.Snapshot.GetDefineDatabases() && f.filter.database(db)
+		},
+		Order: f.open.Tables.GetIncludeTables(), Ddl: f.open.Ddl, Snapshot: f.open.Snapshot, MaxBatchBytes: f.maxBytes(), Log: s.logger,
+		Version: func(t *rowv1.Table) (*rowv1.Table, error) {
+			st, _ := f.schema(t)
+			v := proto.CloneOf(st.shape)
+			v.SchemaId = st.id
+			return v, nil
+		},
+	}
 }

@@ -68,12 +68,14 @@ type start struct {
 type plan struct {
 	at       *capturev1.Start
 	snapshot *capturev1.SnapshotOptions // nil: none
+	// define: the definitions of the tables are told before the log goes on.
+	define *capturev1.SnapshotOptions
 	// done: there is nothing to stream, the snapshot is complete and was all that is wanted.
 	done bool
 }
 
-// planStart decides from snapshot.mode and the checkpoint. again asks for a snapshot whatever there is; always says that snapshot.mode=always has not had
-// its snapshot for this start.
+// planStart decides from snapshot.mode and the checkpoint. again asks for a snapshot whatever there is; always says that what modes do at
+// every start has not been done for this one.
 func planStart(cfg *config.Connector, o offset.Offset, ok, again, always bool) (plan, error) {
 	snapshot := func(data, only bool) plan {
 		return plan{at: &capturev1.Start{At: &capturev1.Start_Snapshot{Snapshot: true}}, snapshot: snapshotOptions(cfg, data, only)}
@@ -106,9 +108,12 @@ func planStart(cfg *config.Connector, o offset.Offset, ok, again, always bool) (
 			return snapshot(false, false), nil
 		}
 	case "recovery", "schema_only_recovery":
-		// What it recovers, Debezium's schema history, is not needed here: the place in the log is enough.
+		// What it recovers, Debezium's schema history, is not needed here: the place in the log is enough. What it tells on the way, at every start, comes here too.
 		if !have {
 			return plan{}, errs.E(errs.Invalid, "snapshot.mode=%s needs a stored offset, and connector %s has none; use initial or no_data", mode, cfg.Name)
+		}
+		if always {
+			resume.define = snapshotOptions(cfg, false, false)
 		}
 	case "never":
 		if !have {
@@ -182,8 +187,16 @@ func (t *task) open(ctx context.Context) error {
 	var err error
 	cfg := *t.cfg
 	cfg.IncludeSchemaChanges = cfg.IncludeSchemaChanges && t.id.Task == 0 // one lane tells of statements, all of them
+	if t.stage = nil; staged(&cfg) {
+		if t.stage, err = t.newStage(&cfg); err != nil {
+			return err
+		}
+	}
 	if t.encoder, err = t.newEncoder(&cfg); err != nil {
 		return err
+	}
+	if t.stage != nil {
+		t.stage.contextHeaders(t.encoder.ContextHeaders())
 	}
 	t.encoder.Resume(resumed(t.place.taken.Transaction))
 	if t.start.done {
@@ -225,6 +238,9 @@ func (t *task) openMessage(cfg *config.Connector) (*capturev1.Open, error) {
 		SkipOperations: []byte(cfg.SkippedOperations),
 		Snapshot:       t.start.snapshot,
 	}
+	if cfg.IncludeSchemaChanges && t.start.define != nil {
+		o.Snapshot = t.start.define
+	}
 	if o.Start.GetToken() != nil {
 		at, err := newMark(t.cfg.Flavor, &t.place.taken)
 		if err != nil {
@@ -243,6 +259,9 @@ func (t *task) openMessage(cfg *config.Connector) (*capturev1.Open, error) {
 	if cfg.ValueConverter.Schemas || cfg.KeyConverter.Schemas {
 		// Each record repeats its schema, 2 to 10 KB: this many bytes of narrow rows are some ten megabytes of records.
 		o.MaxBatchBytes = 64 << 10
+	}
+	if t.careful > 0 {
+		o.MaxBatchBytes = 1 // a transaction each
 	}
 	if cfg.IncludeSchemaChanges {
 		o.Ddl = capturev1.DdlScope_DDL_SCOPE_ALL

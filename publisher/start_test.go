@@ -35,7 +35,8 @@ func TestPlanStart(t *testing.T) {
 		{"schema_only", during, false, true, "schemas"},
 		{"no_data", ours, false, true, "token"},
 		{"never", nil, false, true, "earliest"},
-		{"recovery", ours, false, true, "token"},
+		{"recovery", ours, false, true, "token, defined"},
+		{"recovery", ours, false, false, "token"},
 		{"recovery", nil, false, true, "Invalid"},
 		{"custom", ours, false, true, "Unsupported"},
 	} {
@@ -65,6 +66,9 @@ func TestPlanStart(t *testing.T) {
 				got = "offset"
 			case *capturev1.Start_Earliest:
 				got = "earliest"
+			}
+			if p.define != nil {
+				got += ", defined"
 			}
 		}
 		if got != c.want {
