@@ -1,13 +1,9 @@
 package converter
 
 import (
-	"bytes"
-	"encoding/json"
-	"math"
 	"strconv"
 	"strings"
 
-	"github.com/rowmesh/rowmesh/publisher/jsontext"
 	"github.com/rowmesh/rowmesh/publisher/record"
 	"github.com/rowmesh/rowmesh/services/errs"
 )
@@ -35,7 +31,7 @@ type avroProp struct {
 type avroField struct {
 	name  string
 	typ   *avroType
-	doc   string
+	doc   *string
 	def   []byte // JSON; nil if there is none
 	props []avroProp
 }
@@ -205,13 +201,10 @@ func (b *avroBuilder) field(s *record.Schema, i int) (avroField, error) {
 	if out.typ, err = b.typeOf(f.Schema); err != nil {
 		return out, err
 	}
-	switch {
-	case b.o.discardDoc:
-		if f.Schema.Doc != nil {
-			out.doc = *f.Schema.Doc
-		}
-	default:
-		out.doc, _ = s.Parameter(avroNamespace + ".field.doc." + f.Name)
+	if b.o.discardDoc {
+		out.doc = f.Schema.Doc
+	} else if doc, ok := s.Parameter(avroNamespace + ".field.doc." + f.Name); ok {
+		out.doc = &doc
 	}
 	if !f.Schema.Default.IsNull() {
 		if out.def, err = b.defaultJSON(f.Schema, f.Schema.Default); err != nil {
@@ -374,274 +367,4 @@ func (b *avroBuilder) parameters(s *record.Schema) []byte {
 		out = appendJSONText(out, p.Value)
 	}
 	return append(out, '}')
-}
-
-// defaultJSON returns a default value as Avro writes it.
-func (b *avroBuilder) defaultJSON(s *record.Schema, v record.Value) ([]byte, error) {
-	if v.IsNull() {
-		return []byte("null"), nil
-	}
-	switch k := v.Kind(); {
-	case s.Type.Integer() && k == record.IntKind:
-		return strconv.AppendInt(nil, v.Int(), 10), nil
-	case s.Type.Float() && k == record.FloatKind:
-		f := v.Float()
-		if math.IsNaN(f) || math.IsInf(f, 0) {
-			return nil, errs.E(errs.Invalid, "the default %v cannot be expressed in Avro", f)
-		}
-		if s.Type == record.Float32 {
-			return jsontext.AppendFloat(nil, f, 32), nil
-		}
-		return jsontext.AppendFloat(nil, f, 64), nil
-	case s.Type == record.Boolean && k == record.BoolKind:
-		return strconv.AppendBool(nil, v.Bool()), nil
-	case s.Type == record.String && k == record.StringKind:
-		return appendJSONText(nil, v.Bytes()), nil
-	case s.Type == record.Bytes && (k == record.BytesKind || k == record.DecimalKind):
-		return appendJSONText(nil, latin1(v.Bytes())), nil
-	case s.Type == record.Array && k == record.ListKind:
-		return b.defaultList(s, v)
-	case s.Type == record.Struct && k == record.StructKind:
-		return b.defaultStruct(v.Struct())
-	}
-	return nil, errs.E(errs.Invalid, "Invalid type used for default value of %s field: class %s", s.Type, v.JavaClass())
-}
-
-func (b *avroBuilder) defaultList(s *record.Schema, v record.Value) ([]byte, error) {
-	out := []byte{'['}
-	for i, e := range v.List() {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		text, err := b.defaultJSON(s.Elem, e)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, text...)
-	}
-	return append(out, ']'), nil
-}
-
-func (b *avroBuilder) defaultStruct(d *record.StructData) ([]byte, error) {
-	out := []byte{'{'}
-	for i := range d.Values {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		f := &d.Schema.Fields[i]
-		text, err := b.defaultJSON(f.Schema, d.At(i))
-		if err != nil {
-			return nil, err
-		}
-		out = append(append(appendJSONText(out, b.scrub(f.Name)), ':'), text...)
-	}
-	return append(out, '}'), nil
-}
-
-// latin1 returns bytes as a text of as many characters, which is how Avro writes them in JSON.
-func latin1(b []byte) string {
-	var out strings.Builder
-	for _, c := range b {
-		out.WriteRune(rune(c))
-	}
-	return out.String()
-}
-
-// avroText renders a schema. A record is written where it comes first, and named where it comes again; a namespace is left out where it is
-// that of the record around.
-type avroText struct {
-	dst   []byte
-	known map[string][]byte // by full name, as it was written
-}
-
-func renderAvro(t *avroType) string {
-	w := avroText{known: map[string][]byte{}}
-	w.typ(t, "")
-	return string(w.dst)
-}
-
-func (w *avroText) typ(t *avroType, space string) {
-	switch t.kind {
-	case "union":
-		w.dst = append(w.dst, '[')
-		for i, branch := range t.branches {
-			if i > 0 {
-				w.dst = append(w.dst, ',')
-			}
-			w.typ(branch, space)
-		}
-		w.dst = append(w.dst, ']')
-		return
-	case "record":
-		w.record(t, space)
-		return
-	}
-	if len(t.props) == 0 && t.items == nil {
-		w.dst = appendJSONText(w.dst, t.kind)
-		return
-	}
-	w.dst = appendJSONText(append(w.dst, `{"type":`...), t.kind)
-	switch t.kind {
-	case "array":
-		w.dst = append(w.dst, `,"items":`...)
-		w.typ(t.items, space)
-	case "map":
-		w.dst = append(w.dst, `,"values":`...)
-		w.typ(t.items, space)
-	}
-	w.props(t.props)
-	w.dst = append(w.dst, '}')
-}
-
-func (w *avroText) record(t *avroType, space string) {
-	full := t.fullName()
-	if before, ok := w.known[full]; ok && (before == nil || bytes.Equal(before, w.alone(t))) {
-		if t.space == space {
-			full = t.name
-		}
-		w.dst = appendJSONText(w.dst, full)
-		return
-	}
-	w.known[full] = nil // within itself
-	w.dst = appendJSONText(append(w.dst, `{"type":"record","name":`...), t.name)
-	if t.space != space && t.space != "" {
-		w.dst = appendJSONText(append(w.dst, `,"namespace":`...), t.space)
-	}
-	if t.doc != "" {
-		w.dst = appendJSONText(append(w.dst, `,"doc":`...), t.doc)
-	}
-	w.dst = append(w.dst, `,"fields":[`...)
-	for i := range t.fields {
-		if i > 0 {
-			w.dst = append(w.dst, ',')
-		}
-		w.field(&t.fields[i], t.space)
-	}
-	w.dst = append(w.dst, ']')
-	w.props(t.props)
-	w.dst = append(w.dst, '}')
-	w.known[full] = w.alone(t)
-}
-
-// alone renders a record as if nothing were known, to compare it with another.
-func (w *avroText) alone(t *avroType) []byte {
-	other := avroText{known: map[string][]byte{t.fullName(): []byte("-")}}
-	for i := range t.fields {
-		other.field(&t.fields[i], "")
-	}
-	other.props(t.props)
-	return other.dst
-}
-
-func (w *avroText) field(f *avroField, space string) {
-	w.dst = appendJSONText(append(w.dst, `{"name":`...), f.name)
-	w.dst = append(w.dst, `,"type":`...)
-	w.typ(f.typ, space)
-	if f.doc != "" {
-		w.dst = appendJSONText(append(w.dst, `,"doc":`...), f.doc)
-	}
-	if f.def != nil {
-		w.dst = append(append(w.dst, `,"default":`...), f.def...)
-	}
-	w.props(f.props)
-	w.dst = append(w.dst, '}')
-}
-
-func (w *avroText) props(props []avroProp) {
-	for _, p := range props {
-		w.dst = append(appendJSONText(append(w.dst, ','), p.name), ':')
-		w.dst = append(w.dst, p.value...)
-	}
-}
-
-// parseAvro reads the types of a schema that a registry holds: as much as writing values by it needs.
-func parseAvro(text string) (*avroType, error) {
-	var node any
-	if err := json.Unmarshal([]byte(text), &node); err != nil {
-		return nil, errs.E(errs.Invalid, "the registry's schema is no JSON: %w", err)
-	}
-	p := avroParser{named: map[string]*avroType{}}
-	return p.typ(node, "", 0)
-}
-
-type avroParser struct{ named map[string]*avroType }
-
-// maxSchemaDepth bounds how deep schemas may be nested; Debezium's are five deep.
-const maxSchemaDepth = 64
-
-func (p *avroParser) typ(node any, space string, depth int) (*avroType, error) {
-	if depth > maxSchemaDepth {
-		return nil, errs.E(errs.Invalid, "the registry's schema is nested deeper than %d", maxSchemaDepth)
-	}
-	switch node := node.(type) {
-	case string:
-		return p.ref(node, space)
-	case []any:
-		t := &avroType{kind: "union"}
-		for _, n := range node {
-			branch, err := p.typ(n, space, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			t.branches = append(t.branches, branch)
-		}
-		return t, nil
-	case map[string]any:
-		kind, ok := node["type"].(string)
-		if !ok {
-			return p.typ(node["type"], space, depth+1)
-		}
-		switch kind {
-		case "record", "error":
-			return p.record(node, space, depth)
-		case "array":
-			items, err := p.typ(node["items"], space, depth+1)
-			return &avroType{kind: kind, items: items}, err
-		case "map":
-			items, err := p.typ(node["values"], space, depth+1)
-			return &avroType{kind: kind, items: items}, err
-		}
-		return p.ref(kind, space)
-	}
-	return nil, errs.E(errs.Invalid, "the registry's schema has a type that is neither a name nor an object nor a list: %v", node)
-}
-
-func (p *avroParser) ref(name, space string) (*avroType, error) {
-	switch name {
-	case "null", "boolean", "int", "long", "float", "double", "bytes", "string":
-		return &avroType{kind: name}, nil
-	}
-	for _, full := range []string{space + "." + name, name} {
-		if t, ok := p.named[full]; ok {
-			return t, nil
-		}
-	}
-	return nil, errs.E(errs.Unsupported, "the registry's schema has the type %q, which values of a connector cannot be written as", name)
-}
-
-func (p *avroParser) record(node map[string]any, space string, depth int) (*avroType, error) {
-	t := &avroType{kind: "record", space: space}
-	t.name, _ = node["name"].(string)
-	if s, ok := node["namespace"].(string); ok {
-		t.space = s
-	}
-	if i := strings.LastIndexByte(t.name, '.'); i >= 0 {
-		t.space, t.name = t.name[:i], t.name[i+1:]
-	}
-	p.named[t.fullName()] = t
-	fields, _ := node["fields"].([]any)
-	for _, f := range fields {
-		m, _ := f.(map[string]any)
-		typ, err := p.typ(m["type"], t.space, depth+1)
-		if err != nil {
-			return nil, err
-		}
-		out := avroField{typ: typ}
-		out.name, _ = m["name"].(string)
-		if def, ok := m["default"]; ok {
-			out.def, _ = json.Marshal(def)
-		}
-		t.fields = append(t.fields, out)
-	}
-	return t, nil
 }

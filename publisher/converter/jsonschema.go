@@ -239,14 +239,19 @@ func (f *jsonSchema) defaultOf(s *record.Schema) ([]byte, error) {
 		return defaultNumber(string(jsontext.AppendFloat(nil, n, bits)))
 	case k == record.StringKind:
 		return appendJSONText(nil, v.Bytes()), nil
-	case k == record.DecimalKind && !f.o.decimalText:
+	case k == record.DecimalKind && f.o.decimalText:
+		return defaultNumber(string(record.AppendDecimal(nil, v)))
+	case k == record.DecimalKind:
 		return jsontext.AppendBase64(nil, base64.StdEncoding, v.Bytes()), nil
 	}
 	return f.values.AppendPayload(nil, s, v)
 }
 
-// defaultNumber renders a float as it comes out of org.json, which drops zeros behind the point, and of Jackson, which reads it as a BigDecimal.
+// defaultNumber renders a number as it comes out of org.json, which drops zeros behind the point, and of Jackson, which reads it as a BigDecimal.
 func defaultNumber(text string) ([]byte, error) {
+	if !strings.Contains(text, ".") {
+		return []byte(text), nil
+	}
 	if !strings.Contains(text, "E") {
 		return []byte(strings.TrimSuffix(strings.TrimRight(text, "0"), ".")), nil
 	}

@@ -4,12 +4,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/sr"
 
-	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/keystore"
 )
 
 // authOf returns the credentials for a registry's URL by basic.auth.* and bearer.auth.*, which may stand with and without schema.registry. in front.
@@ -43,38 +42,56 @@ func (o options) either(option, otherwise string) string {
 	return o.get("schema.registry."+option, o.get(option, otherwise))
 }
 
-// tlsOf returns the TLS configuration by schema.registry.ssl.*: certificates in PEM. nil means the system's.
+// tlsOf returns the TLS configuration by schema.registry.ssl.*; nil means the system's.
 func tlsOf(o options) (*tls.Config, error) {
 	ssl := o.under("schema.registry.ssl.")
 	if len(ssl.of) == 0 {
 		return nil, nil
 	}
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	trust, err := ssl.pem("truststore", "truststore.certificates")
-	if err != nil {
-		return nil, err
-	}
-	if trust != "" {
+	if text := ssl.get("truststore.certificates", ""); text != "" {
 		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM([]byte(trust)) {
-			return nil, ssl.invalid("truststore.location", "there is no certificate in it")
+		if !cfg.RootCAs.AppendCertsFromPEM([]byte(text)) {
+			return nil, ssl.invalid("truststore.certificates", "there is no certificate in it")
 		}
-	}
-	chain, err := ssl.pem("keystore", "keystore.certificate.chain")
-	if err != nil {
-		return nil, err
-	}
-	if chain != "" {
-		cert, err := tls.X509KeyPair([]byte(chain), []byte(ssl.get("keystore.key", chain)))
+	} else if file := ssl.get("truststore.location", ""); file != "" {
+		certs, err := keystore.Certificates(file, ssl.get("truststore.password", ""))
 		if err != nil {
-			return nil, ssl.invalid("keystore.location", "%w; it must hold the certificates and the key, not encrypted, in PEM", err)
+			return nil, ssl.invalid("truststore.location", "%w", err)
 		}
-		cfg.Certificates = []tls.Certificate{cert}
+		cfg.RootCAs = x509.NewCertPool()
+		for _, c := range certs {
+			cfg.RootCAs.AddCert(c)
+		}
+	}
+	if err := ssl.ownCertificate(cfg); err != nil {
+		return nil, err
 	}
 	if algorithm, given := ssl.of["endpoint.identification.algorithm"]; given && strings.TrimSpace(algorithm) == "" {
 		skipHostName(cfg)
 	}
 	return cfg, nil
+}
+
+// ownCertificate takes the certificate by which the registry knows us.
+func (o options) ownCertificate(cfg *tls.Config) error {
+	var cert tls.Certificate
+	var err error
+	option := "keystore.location"
+	switch chain, file := o.get("keystore.certificate.chain", ""), o.get(option, ""); {
+	case chain != "":
+		option = "keystore.certificate.chain"
+		cert, err = tls.X509KeyPair([]byte(chain), []byte(o.get("keystore.key", "")))
+	case file != "":
+		cert, err = keystore.KeyPair(file, o.get("key.password", o.get("keystore.password", "")))
+	default:
+		return nil
+	}
+	if err != nil {
+		return o.invalid(option, "%w", err)
+	}
+	cfg.Certificates = []tls.Certificate{cert}
+	return nil
 }
 
 // skipHostName goes on checking that the server's certificate is signed by who may, but not that it names the host.
@@ -88,23 +105,4 @@ func skipHostName(cfg *tls.Config) {
 		_, err := s.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: cfg.RootCAs, Intermediates: between})
 		return err
 	}
-}
-
-// pem returns what a store holds: the text of an option, or of the file that its location names.
-func (o options) pem(store, inline string) (string, error) {
-	if text := o.get(inline, ""); text != "" {
-		return text, nil
-	}
-	path := o.get(store+".location", "")
-	if path == "" {
-		return "", nil
-	}
-	if kind := strings.ToUpper(o.get(store+".type", "")); kind != "PEM" && !strings.HasSuffix(path, ".pem") && !strings.HasSuffix(path, ".crt") {
-		return "", o.invalid(store+".location", "a Java key store cannot be read: convert it to PEM (keytool -exportcert -rfc) and set %s to PEM", o.name(store+".type"))
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return "", errs.E(errs.Invalid, "%s: %w", o.name(store+".location"), err)
-	}
-	return string(b), nil
 }

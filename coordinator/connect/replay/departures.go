@@ -1,15 +1,16 @@
 package replay
 
 const (
-	onlyDebezium = "only the MySQL and MariaDB connectors are there"
-	noTransforms = "transforms are not run, so a connector with one is refused"
-	noSecrets    = "the recorded worker prints the password"
-	clientsFault = "a client's mistake is 400, with a text"
-	exactlyOnce  = "exactly-once is always supported"
-	noPort       = "what can never be connected to is told before connecting"
-	noHistory    = "no schema history is needed, so its lack fails nothing"
-	noClasses    = "what names a Java class that has no equal is refused at once, not when the task starts"
-	oneX         = "names of Debezium 1.x are understood"
+	onlyDebezium   = "only the MySQL and MariaDB connectors are there"
+	moreConverters = "converters that a worker gets from elsewhere are there"
+	noTransforms   = "transforms are not run, so a connector with one is refused"
+	noSecrets      = "the recorded worker prints the password"
+	clientsFault   = "a client's mistake is 400, with a text"
+	exactlyOnce    = "exactly-once is always supported"
+	noPort         = "what can never be connected to is told before connecting"
+	noHistory      = "no schema history is needed, so its lack fails nothing"
+	noClasses      = "what names a Java class that has no equal is refused at once, not when the task starts"
+	oneX           = "names of Debezium 1.x are understood"
 )
 
 // Departures returns the scenarios by name, with the steps that are answered otherwise than the recorded worker did, and why.
@@ -79,9 +80,12 @@ func Departures() map[string]map[int]Departure {
 			5: {Status: 200, Contains: `"type":"header_converter"`, Why: onlyDebezium},
 			9: {Status: 404, Contains: "Unknown plugin java.lang.String.", Why: clientsFault},
 		},
-		"27-plugin-config-mysql":      nil,
-		"28-plugin-config-mariadb":    nil,
-		"29-plugin-config-converters": nil,
+		"27-plugin-config-mysql":   nil,
+		"28-plugin-config-mariadb": nil,
+		"29-plugin-config-converters": {
+			9:  {Status: 200, Contains: `"data.serializer.type"`, Why: moreConverters},
+			10: {Status: 200, Contains: `"schema.registry.url"`, Why: moreConverters},
+		},
 		"30-plugin-config-transforms": {19: {Status: 400, Contains: "transforms.Cast$Key or org.apache.kafka.connect.transforms.Cast$Value", Why: clientsFault}},
 		"31-validate-mysql":           nil,
 		"32-validate-mysql-bad":       nil,
@@ -90,7 +94,9 @@ func Departures() map[string]map[int]Departure {
 			11: {Status: 400, Contains: "Illegal null or empty Level name.", Why: clientsFault},
 			21: {Status: 200, Contains: `["com.example.${RUN}.c"]`, Why: "the root logger is at INFO, the recorded one at WARN"},
 		},
-		"35-converters-misconfigured": nil,
+		"35-converters-misconfigured": {
+			8: {Status: 400, Contains: `Missing required configuration \"schema.registry.url\" which has no default value.`, Why: moreConverters},
+		},
 		"36-transforms-misconfigured": nil,
 		"37-predicates-misconfigured": {
 			0:  {Status: 400, Contains: "The 'transforms' option is not supported", Why: noTransforms},
