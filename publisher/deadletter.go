@@ -21,12 +21,17 @@ type deadLetters struct {
 // letter is one record that cannot be sent.
 type letter struct {
 	topic, place, stage string
+	class               string // of the transform, if one failed
 	key                 []byte
+	value               []byte // nil where it is what cannot be sent
 	err                 error
 }
 
-// maxLetterKey bounds the key that goes along: a key may be what is too large.
-const maxLetterKey = 64 << 10
+// maxLetterKey and maxLetterValue bound what goes along: a key may be what is too large, and a value must leave room for the headers in a record of 1 MiB.
+const (
+	maxLetterKey   = 64 << 10
+	maxLetterValue = 768 << 10
+)
 
 // reject returns the error that stops the lane, or nil after the letter is in the same transaction as the rows around it.
 func (d *deadLetters) reject(ctx context.Context, s *sink, l letter) error {
@@ -57,15 +62,21 @@ func (d *deadLetters) reject(ctx context.Context, s *sink, l letter) error {
 	if len(l.key) > maxLetterKey {
 		l.key = nil
 	}
+	if len(l.value) > maxLetterValue {
+		l.value = nil
+	}
 	// A set lives as long as the producer. Letters are few, and a flood of them is bounded by what a person would look at anyway: it costs 1 KB each.
-	headers := t.producer.Headers([]kafka.Header{
+	set := []kafka.Header{
 		{Key: "__connect.errors.topic", Value: []byte(l.topic)},
 		{Key: "__connect.errors.connector.name", Value: []byte(t.id.Connector)},
 		{Key: "__connect.errors.task.id", Value: []byte(strconv.Itoa(int(t.id.Task)))},
 		{Key: "__connect.errors.stage", Value: []byte(l.stage)},
 		{Key: "__connect.errors.exception.message", Value: []byte(l.err.Error())},
 		{Key: "__rowmesh.errors.source.position", Value: []byte(l.place)},
-	})
-	d.batch.Add(d.id, 0, headers, l.key, nil)
+	}
+	if l.class != "" {
+		set = append(set, kafka.Header{Key: "__connect.errors.class.name", Value: []byte(l.class)})
+	}
+	d.batch.Add(d.id, 0, t.producer.Headers(set), l.key, l.value)
 	return t.producer.Produce(ctx, &d.batch)
 }

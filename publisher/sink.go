@@ -29,6 +29,7 @@ type sink struct {
 	extra   [convert.OldKey + 1]int32 // ids of the names of extra headers, kafka.None before the first use
 	sticky  int32                     // moves keyless records to another partition with each transaction
 	dead    deadLetters
+	names   map[string]int32 // ids of the names of other headers
 }
 
 // target is a topic as the producer knows it.
@@ -43,7 +44,7 @@ type target struct {
 var extraHeaders = [...]string{convert.NewKey: "__debezium.newkey", convert.OldKey: "__debezium.oldkey"}
 
 func newSink(t *task) *sink {
-	s := &sink{t: t, topics: map[*convert.Topic]*target{}, context: kafka.None}
+	s := &sink{t: t, topics: map[*convert.Topic]*target{}, context: kafka.None, names: map[string]int32{}}
 	for i := range s.extra {
 		s.extra[i] = kafka.None
 	}
@@ -63,8 +64,11 @@ func maxRecordBytes(cfg *config.Connector) int {
 }
 
 func (t *task) newEncoder(cfg *config.Connector) (*convert.Encoder, error) {
+	if t.stage != nil {
+		cfg = encoderConfig(*cfg)
+	}
 	return convert.New(cfg, convert.Options{
-		RunID: t.p.cfg.RunID, TaskID: int(t.id.Task), Now: func() int64 { return t.p.out.now().UnixNano() }, Tolerate: cfg.ErrorsTolerance == "all",
+		Shapes: t.stage != nil, RunID: t.p.cfg.RunID, TaskID: int(t.id.Task), Now: func() int64 { return t.p.out.now().UnixNano() }, Tolerate: cfg.ErrorsTolerance == "all",
 	})
 }
 
@@ -81,6 +85,14 @@ func (s *sink) send(ctx context.Context, o *convert.Output, b *rowv1.Batch) (int
 	if o.Warned > 0 {
 		s.t.p.metrics.errors.WithLabelValues(s.t.id.Connector, "ValueReplaced").Add(float64(o.Warned))
 	}
+	if s.t.stage != nil && len(o.Records) > 0 {
+		in := o
+		var err error
+		o, err = s.t.stage.run(in, func(r *convert.Record, e *stageError) error { return s.rejectStage(ctx, in, r, b, e) })
+		if err != nil {
+			return 0, err
+		}
+	}
 	if len(o.Records) == 0 {
 		return 0, nil
 	}
@@ -91,7 +103,7 @@ func (s *sink) send(ctx context.Context, o *convert.Output, b *rowv1.Batch) (int
 		return 0, err
 	}
 	limit := s.t.maxRecord()
-	s.batch.Arena, s.batch.Records = o.Arena, s.batch.Records[:0]
+	s.batch.Arena, s.batch.Records, s.batch.Own = o.Arena, s.batch.Records[:0], s.batch.Own[:0]
 	defer func() { s.batch.Arena = nil }() // it is the output's
 	var last *convert.Topic
 	var to *target
@@ -104,6 +116,12 @@ func (s *sink) send(ctx context.Context, o *convert.Output, b *rowv1.Batch) (int
 				return 0, err
 			}
 			last = r.Topic
+		}
+		if r.Partition >= to.partitions {
+			if err := s.rejectPartition(ctx, o, r, b, to); err != nil {
+				return 0, err
+			}
+			continue
 		}
 		k := s.record(r, to)
 		if n := k.Size(); n > limit {
@@ -145,6 +163,15 @@ func (s *sink) record(r *convert.Record, to *target) kafka.Record {
 	} else {
 		k.Partition = s.sticky % to.partitions
 	}
+	if r.Timestamp != nil {
+		k.Timestamp = *r.Timestamp
+	}
+	if len(r.Headers) > 0 {
+		k.OwnFrom, k.OwnCount = int32(len(s.batch.Own)), int32(len(r.Headers))
+		for _, h := range r.Headers {
+			s.batch.Own = append(s.batch.Own, kafka.OwnHeader{Name: s.headerName(h.Key), Off: int32(h.Value.Off), Len: int32(h.Value.Len)})
+		}
+	}
 	if r.Context {
 		if s.context == kafka.None {
 			s.context = s.t.producer.Headers(kafkaHeaders(s.t.encoder.ContextHeaders()))
@@ -158,6 +185,16 @@ func (s *sink) record(r *convert.Record, to *target) kafka.Record {
 		k.Extra, k.ExtraOff, k.ExtraLen = s.extra[r.Extra], int32(r.ExtraValue.Off), int32(r.ExtraValue.Len)
 	}
 	return k
+}
+
+// headerName returns the id of a header's name. Names come from configs, so they are few.
+func (s *sink) headerName(name string) int32 {
+	id, ok := s.names[name]
+	if !ok {
+		id = s.t.producer.HeaderName(name)
+		s.names[name] = id
+	}
+	return id
 }
 
 func kafkaHeaders(hs []convert.Header) []kafka.Header {
@@ -245,19 +282,40 @@ func matchesAny(expressions []string, name string) bool {
 	})
 }
 
+// placeOf says where a record comes from.
+func placeOf(r *convert.Record, b *rowv1.Batch) string {
+	if b == nil || r.Group < 0 || int(r.Group) >= len(b.GroupPos) {
+		return "in a statement"
+	}
+	row := uint64(r.Row)
+	if int(r.Group) < len(b.GroupFirstRow) {
+		row += uint64(b.GroupFirstRow[r.Group])
+	}
+	return fmt.Sprintf("%s:%d row %d", b.File, b.GroupPos[r.Group], row)
+}
+
 // rejectLarge treats a record that may not be sent for its size.
 func (s *sink) rejectLarge(ctx context.Context, o *convert.Output, r *convert.Record, b *rowv1.Batch, size, limit int) error {
-	place := "in a statement"
-	if b != nil && r.Group >= 0 && int(r.Group) < len(b.GroupPos) {
-		place = fmt.Sprintf("%s:%d row %d", b.File, b.GroupPos[r.Group], r.Row)
-		if int(r.Group) < len(b.GroupFirstRow) {
-			place = fmt.Sprintf("%s:%d row %d", b.File, b.GroupPos[r.Group], uint64(b.GroupFirstRow[r.Group])+uint64(r.Row))
-		}
-	}
-	key := o.Bytes(r.Key)
+	place, key := placeOf(r, b), o.Bytes(r.Key)
 	err := errs.E(errs.Invalid, "record for topic %s with key %.200s at %s is %d bytes, larger than max.request.size (%d); raise producer.override.max.request.size "+
 		"(and the topic's max.message.bytes), exclude the large column, or set errors.tolerance=all", r.Topic.Name, key, place, size, limit)
-	return s.dead.reject(ctx, s, letter{topic: r.Topic.Name, place: place, stage: "KAFKA_PRODUCE", key: key, err: err})
+	return s.dead.reject(ctx, s, letter{topic: r.Topic.Name, place: place, stage: stageProduce, key: key, err: err})
+}
+
+// rejectPartition treats a record for a partition that its topic does not have.
+func (s *sink) rejectPartition(ctx context.Context, o *convert.Output, r *convert.Record, b *rowv1.Batch, to *target) error {
+	place, key := placeOf(r, b), o.Bytes(r.Key)
+	err := errs.E(errs.Invalid, "record for topic %s with key %.200s at %s is for partition %d, but the topic has %d; give it more, or correct the transform that chooses the partition",
+		to.name, key, place, r.Partition, to.partitions)
+	return s.dead.reject(ctx, s, letter{topic: r.Topic.Name, place: place, stage: stageProduce, key: key, value: o.Bytes(r.Value), err: err})
+}
+
+// rejectStage treats a record that a transform or a converter failed on. What the letter holds is the record as it was before.
+func (s *sink) rejectStage(ctx context.Context, o *convert.Output, r *convert.Record, b *rowv1.Batch, e *stageError) error {
+	place, key := placeOf(r, b), o.Bytes(r.Key)
+	err := errs.E(errs.Invalid, "record for topic %s with key %.200s at %s: stage %s: %w; correct the connector's transforms and converters, or set errors.tolerance=all",
+		r.Topic.Name, key, place, e.stage, e.err)
+	return s.dead.reject(ctx, s, letter{topic: r.Topic.Name, place: place, stage: e.stage, class: e.class, key: key, value: o.Bytes(r.Value), err: err})
 }
 
 func (s *sink) rejectRow(ctx context.Context, f *convert.RowError) error {

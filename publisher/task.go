@@ -54,6 +54,8 @@ type task struct {
 	topics   topics
 	out      *sink
 	encoder  *convert.Encoder
+	stage    *stage // nil: what the encoder writes is sent
+	careful  int    // messages that are committed one by one; see carefulMessages
 	encoded  convert.Output
 	stream   *pump
 	start    start

@@ -17,7 +17,7 @@ func (r *runner) topics(ctx context.Context) (names []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	prefixes := []string{r.name + ".", "x-" + r.name}
+	prefixes := []string{r.name + ".", "x-" + r.name + ".", "x-" + r.name + "-"}
 	if d := r.c.Config["topic.delimiter"]; d != "" {
 		prefixes = append(prefixes, r.name+d)
 	}

@@ -19,6 +19,18 @@ type Record struct {
 	Extra int32
 	// ExtraOff and ExtraLen place its value.
 	ExtraOff, ExtraLen int32
+	// OwnFrom and OwnCount are a range of Batch.Own: all headers of the record, in place of Extra and Headers. A count of 0 is none.
+	OwnFrom, OwnCount int32
+	// Timestamp is in milliseconds since the Unix epoch; 0 is the time at which the record is handed over.
+	Timestamp int64
+}
+
+// OwnHeader is a header of one record. Its layout is that of struct rowmesh_header in shim.h.
+type OwnHeader struct {
+	// Name is what Producer.HeaderName returned.
+	Name int32
+	// Off and Len place the value in the arena; Len None is a null value.
+	Off, Len int32
 }
 
 // Size returns the bytes of key and value.
@@ -28,10 +40,11 @@ func (r *Record) Size() int { return max(int(r.KeyLen), 0) + max(int(r.ValLen), 
 type Batch struct {
 	Arena   []byte
 	Records []Record
+	Own     []OwnHeader
 }
 
 // Reset empties b and keeps its memory.
-func (b *Batch) Reset() { b.Arena, b.Records = b.Arena[:0], b.Records[:0] }
+func (b *Batch) Reset() { b.Arena, b.Records, b.Own = b.Arena[:0], b.Records[:0], b.Own[:0] }
 
 // Add appends a record with its key and value copied into the arena; nil is a null key or value.
 func (b *Batch) Add(topic, partition, headers int32, key, value []byte) {
@@ -67,6 +80,14 @@ func (b *Batch) check(topics, headers, names int) bool {
 			(r.KeyLen >= 0 && (r.KeyOff < 0 || int64(r.KeyOff)+int64(r.KeyLen) > n)) ||
 			(r.ValLen >= 0 && (r.ValOff < 0 || int64(r.ValOff)+int64(r.ValLen) > n)) ||
 			(r.Extra >= 0 && (r.ExtraOff < 0 || r.ExtraLen < 0 || int64(r.ExtraOff)+int64(r.ExtraLen) > n)) {
+			return false
+		}
+		if r.OwnCount > 0 && (r.OwnFrom < 0 || int64(r.OwnFrom)+int64(r.OwnCount) > int64(len(b.Own))) || r.OwnCount < 0 {
+			return false
+		}
+	}
+	for i := range b.Own {
+		if h := &b.Own[i]; uint(h.Name) >= uint(names) || h.Len >= 0 && (h.Off < 0 || int64(h.Off)+int64(h.Len) > n) {
 			return false
 		}
 	}

@@ -148,10 +148,16 @@ func (p *Producer) produce(b *Batch, from int) (int, kafka.ErrorCode) {
 			Key:            b.key(r),
 			Value:          b.value(r),
 		}
-		if r.Extra >= 0 {
+		if r.Timestamp != 0 {
+			m.Timestamp = time.UnixMilli(r.Timestamp)
+		}
+		for _, h := range b.Own[r.OwnFrom : r.OwnFrom+r.OwnCount] {
+			m.Headers = append(m.Headers, kafka.Header{Key: p.names[h.Name], Value: view(b.Arena, h.Off, h.Len)})
+		}
+		if r.OwnCount == 0 && r.Extra >= 0 {
 			m.Headers = append(m.Headers, kafka.Header{Key: p.names[r.Extra], Value: view(b.Arena, r.ExtraOff, r.ExtraLen)})
 		}
-		if r.Headers >= 0 {
+		if r.OwnCount == 0 && r.Headers >= 0 {
 			for _, h := range p.sets[r.Headers] {
 				m.Headers = append(m.Headers, kafka.Header{Key: h.Key, Value: h.Value})
 			}

@@ -9,7 +9,7 @@
 #include <malloc.h>
 #endif
 
-enum { V_RKT = 2, V_PARTITION = 3, V_VALUE = 4, V_KEY = 5, V_MSGFLAGS = 7, V_HEADERS = 10, F_COPY = 0x2 };
+enum { V_RKT = 2, V_PARTITION = 3, V_VALUE = 4, V_KEY = 5, V_MSGFLAGS = 7, V_TIMESTAMP = 8, V_HEADERS = 10, F_COPY = 0x2 };
 
 // headers is what rd_kafka_headers_t is in librdkafka 2.15.0 (rdkafka_header.h, rdlist.h).
 //
@@ -58,9 +58,10 @@ static rd_kafka_headers_t *shared(rd_kafka_headers_t *set) {
 	return (rd_kafka_headers_t *)h;
 }
 
+// produce_with_headers is for records with headers, which may be NULL, or a timestamp.
 static int produce_with_headers(rd_kafka_t *rk, rd_kafka_topic_t *rkt, int32_t partition, void *val, size_t val_len, void *key, size_t key_len,
-                                rd_kafka_headers_t *h) {
-	rd_kafka_vu_t vu[6] = {{V_RKT}, {V_PARTITION}, {V_MSGFLAGS}, {V_VALUE}, {V_KEY}, {V_HEADERS}};
+                                int64_t timestamp, rd_kafka_headers_t *h) {
+	rd_kafka_vu_t vu[7] = {{V_RKT}, {V_PARTITION}, {V_MSGFLAGS}, {V_VALUE}, {V_KEY}, {V_TIMESTAMP}, {V_HEADERS}};
 	vu[0].u.rkt = rkt;
 	vu[1].u.i32 = partition;
 	vu[2].u.i = F_COPY;
@@ -68,13 +69,15 @@ static int produce_with_headers(rd_kafka_t *rk, rd_kafka_topic_t *rkt, int32_t p
 	vu[3].u.mem.size = val_len;
 	vu[4].u.mem.ptr = key;
 	vu[4].u.mem.size = key_len;
-	vu[5].u.headers = h;
-	rd_kafka_error_t *e = rd_kafka_produceva(rk, vu, 6);
+	vu[5].u.i64 = timestamp;
+	vu[6].u.headers = h;
+	rd_kafka_error_t *e = rd_kafka_produceva(rk, vu, h ? 7 : 6);
 	if (!e)
 		return 0; // the message owns h now
 	int code = rd_kafka_error_code(e);
 	rd_kafka_error_destroy(e);
-	rd_kafka_headers_destroy(h);
+	if (h)
+		rd_kafka_headers_destroy(h);
 	return code;
 }
 
@@ -90,7 +93,16 @@ static rd_kafka_headers_t *with_extra(const char *name, const char *value, size_
 	return h;
 }
 
-int rowmesh_produce(rd_kafka_t *rk, void **topics, void **headers, void **names, int share, const struct rowmesh_record *r, int n, char *arena, int *err) {
+// own_headers returns a record's own header set.
+static rd_kafka_headers_t *own_headers(void **names, const struct rowmesh_header *own, int count, char *arena) {
+	rd_kafka_headers_t *h = rd_kafka_headers_new((size_t)count);
+	for (int i = 0; i < count; i++)
+		rd_kafka_header_add(h, names[own[i].name], -1, own[i].len < 0 ? NULL : arena + own[i].off, own[i].len < 0 ? 0 : (ssize_t)own[i].len);
+	return h;
+}
+
+int rowmesh_produce(rd_kafka_t *rk, void **topics, void **headers, void **names, int share, const struct rowmesh_record *r, int n,
+                    const struct rowmesh_header *own, char *arena, int *err) {
 	static char empty; // a key or value of no bytes is not a null one
 	*err = 0;
 	for (int i = 0; i < n; i++, r++) {
@@ -100,11 +112,15 @@ int rowmesh_produce(rd_kafka_t *rk, void **topics, void **headers, void **names,
 		rd_kafka_topic_t *rkt = topics[r->topic];
 		int code = 0;
 		rd_kafka_headers_t *set = r->headers < 0 ? NULL : headers[r->headers];
-		if (r->extra >= 0)
-			code = produce_with_headers(rk, rkt, r->partition, val, val_len, key, key_len,
+		if (r->own_count > 0)
+			code = produce_with_headers(rk, rkt, r->partition, val, val_len, key, key_len, r->timestamp, own_headers(names, own + r->own_from, r->own_count, arena));
+		else if (r->extra >= 0)
+			code = produce_with_headers(rk, rkt, r->partition, val, val_len, key, key_len, r->timestamp,
 			                            with_extra(names[r->extra], arena + r->extra_off, (size_t)r->extra_len, set));
 		else if (set)
-			code = produce_with_headers(rk, rkt, r->partition, val, val_len, key, key_len, share ? shared(set) : rd_kafka_headers_copy(set));
+			code = produce_with_headers(rk, rkt, r->partition, val, val_len, key, key_len, r->timestamp, share ? shared(set) : rd_kafka_headers_copy(set));
+		else if (r->timestamp)
+			code = produce_with_headers(rk, rkt, r->partition, val, val_len, key, key_len, r->timestamp, NULL);
 		else if (rd_kafka_produce(rkt, r->partition, F_COPY, val, val_len, key, key_len, NULL) == -1)
 			code = rd_kafka_last_error();
 		if (code) {

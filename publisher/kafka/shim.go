@@ -80,6 +80,7 @@ func (s *shim) produce(b *Batch, from int) (int, kafka.ErrorCode) {
 		share = 1
 	}
 	done := C.rowmesh_produce(s.rk, s.topics.at, s.headers.at, s.names.at, share, (*C.struct_rowmesh_record)(unsafe.Pointer(&b.Records[from])), C.int(n),
+		(*C.struct_rowmesh_header)(unsafe.Pointer(unsafe.SliceData(b.Own))),
 		(*C.char)(unsafe.Pointer(unsafe.SliceData(b.Arena))), &code)
 	return int(done), kafka.ErrorCode(code)
 }

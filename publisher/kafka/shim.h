@@ -13,6 +13,7 @@ typedef struct {
 		rd_kafka_topic_t *rkt;
 		int i;
 		int32_t i32;
+		int64_t i64;
 		struct { void *ptr; size_t size; } mem;
 		rd_kafka_headers_t *headers;
 		char pad[64];
@@ -34,11 +35,18 @@ void rd_kafka_error_destroy(rd_kafka_error_t *error);
 int rd_kafka_flush(rd_kafka_t *rk, int timeout_ms);
 
 // rowmesh_record is Record in batch.go.
-struct rowmesh_record { int32_t topic, partition, headers, key_off, key_len, val_off, val_len, extra, extra_off, extra_len; };
+struct rowmesh_record {
+	int32_t topic, partition, headers, key_off, key_len, val_off, val_len, extra, extra_off, extra_len, own_from, own_count;
+	int64_t timestamp;
+};
+
+// rowmesh_header is OwnHeader in batch.go.
+struct rowmesh_header { int32_t name, off, len; };
 
 // rowmesh_produce hands over records until one is refused; it returns how many were taken, and why it stopped in *err. share: see rowmesh_can_share; then the
 // header sets must outlive the records.
-int rowmesh_produce(rd_kafka_t *rk, void **topics, void **headers, void **names, int share, const struct rowmesh_record *r, int n, char *arena, int *err);
+int rowmesh_produce(rd_kafka_t *rk, void **topics, void **headers, void **names, int share, const struct rowmesh_record *r, int n, const struct rowmesh_header *own,
+                    char *arena, int *err);
 
 // rowmesh_can_share says whether records may share the headers of a set instead of copying them.
 int rowmesh_can_share(rd_kafka_headers_t *set, int count);

@@ -22,6 +22,10 @@ type Record struct {
 	Headers []Header
 	// Timestamp is in milliseconds since the Unix epoch, nil if the record has none. Debezium's have none, so the producer's clock sets it.
 	Timestamp *int64
+	// SharesHeaders says that the tombstone that follows has the same headers: one object in Java, so that what a transform adds in place, before any of them
+	// made a new record, is in both. Shared is what was added so.
+	SharesHeaders bool
+	Shared        []Header
 }
 
 // Header is one header of a record.
@@ -72,6 +76,9 @@ const (
 	slabHeaders = 64
 )
 
+// maxPiece bounds the pieces, in elements: 1.5 MiB of values.
+const maxPiece = 64 << 10
+
 // Values returns n null values, which the caller sets.
 func (s *Slab) Values(n int) []Value { return take(&s.values, n, slabValues) }
 
@@ -101,7 +108,8 @@ func (s *Slab) Copy(text []byte) []byte {
 // take cuts n elements off the rest of the current piece. A piece that is used up is left to the collector while values still refer to it.
 func take[T any](piece *[]T, n, size int) []T {
 	if len(*piece)+n > cap(*piece) {
-		*piece = make([]T, 0, max(size, n))
+		// The next piece is larger, until one holds all that is handed out between two resets.
+		*piece = make([]T, 0, max(size, n, min(2*cap(*piece), maxPiece)))
 	}
 	at := len(*piece)
 	*piece = (*piece)[:at+n]
