@@ -59,7 +59,7 @@ type runner struct {
 
 // Play runs a case and returns what came.
 func (t *Target) Play(ctx context.Context, run Run) (res Result, err error) {
-	name := strings.ReplaceAll(filepath.Base(run.Dir), "-", "_")
+	name := nameOf(run.Dir)
 	r := &runner{Target: t, Run: run, name: name}
 	if r.c, err = Load(run.Dir); err != nil {
 		return res, err

@@ -52,7 +52,7 @@ func (s *suite) run(t *testing.T, dir, engine string) {
 		differ := 1 // unless it gets through
 		defer func() { s.add(engine, want, differ, t.Failed()) }()
 		target := &Target{REST: s.mesh.REST, Kafka: s.mesh.Kafka, Client: s.client, Engine: engine, Addr: s.addrs[engine], Say: t.Logf}
-		got, err := target.Play(t.Context(), Run{Dir: dir, Connector: strings.ReplaceAll(filepath.Base(dir), "-", "_") + "_" + engine, MayFail: end.Failed != "", GoesOn: goesOn})
+		got, err := target.Play(t.Context(), Run{Dir: dir, Connector: nameOf(dir) + "_" + engine, MayFail: end.Failed != "", GoesOn: goesOn})
 		if err != nil {
 			t.Fatal(err)
 		}
