@@ -60,6 +60,10 @@ func (t *task) ready() bool {
 	return t.stream.ready()
 }
 
+// carefulMessages is how many messages a lane commits one by one after a record that could not be sent: more than a Kafka transaction holds, so that all rows
+// before the record are delivered when the lane fails at it again.
+const carefulMessages = 10_000
+
 func (t *task) broke(err error) {
 	if errors.Is(err, io.EOF) {
 		if t.start.done { // the snapshot was all that is wanted
@@ -68,6 +72,9 @@ func (t *task) broke(err error) {
 			return
 		}
 		err = errs.E(errs.Unavailable, "the capturer ended the stream")
+	}
+	if errs.KindOf(err) == errs.Invalid {
+		t.careful = carefulMessages
 	}
 	t.machine.Broke(t.clock(), t.outcome(lane.Next, err))
 }
@@ -118,6 +125,8 @@ const (
 	// pieceBytes is how many bytes of records are handed to the producer at a time: about the usual batch of wide rows, 256 KiB, in JSON. The call into C is
 	// then paid once for a thousand records.
 	pieceBytes = 1 << 20
+	// stagedBytes is the same in front of a stage, which may put schemas of 2 to 10 KB around payloads of some hundred bytes: a piece becomes some megabytes.
+	stagedBytes = pieceBytes / 8
 	// maxArena is what a lane keeps between batches: a piece may end in a large row, but a single huge one should not stay for ever.
 	maxArena = 4 * pieceBytes
 )
@@ -133,7 +142,11 @@ func (t *task) batch(b *rowv1.Batch) error {
 	}
 	t.encoded.Reset()
 	var records uint64
-	err := t.encoder.Pieces(b, &t.encoded, pieceBytes, func() error {
+	limit := pieceBytes
+	if t.stage != nil {
+		limit = stagedBytes
+	}
+	err := t.encoder.Pieces(b, &t.encoded, limit, func() error {
 		n, err := t.out.send(t.work, &t.encoded, b)
 		taken.Bytes += n
 		records += uint64(len(t.encoded.Records))
@@ -220,6 +233,10 @@ func (t *task) moved(c *rowv1.Checkpoint, taken lane.Taken) error {
 		if err := t.heartbeat(&taken, taken.Urgent); err != nil {
 			return err
 		}
+	}
+	if t.careful > 0 {
+		t.careful--
+		taken.Urgent = true
 	}
 	t.machine.Took(t.clock(), taken)
 	return nil

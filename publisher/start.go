@@ -187,8 +187,16 @@ func (t *task) open(ctx context.Context) error {
 	var err error
 	cfg := *t.cfg
 	cfg.IncludeSchemaChanges = cfg.IncludeSchemaChanges && t.id.Task == 0 // one lane tells of statements, all of them
+	if t.stage = nil; staged(&cfg) {
+		if t.stage, err = t.newStage(&cfg); err != nil {
+			return err
+		}
+	}
 	if t.encoder, err = t.newEncoder(&cfg); err != nil {
 		return err
+	}
+	if t.stage != nil {
+		t.stage.contextHeaders(t.encoder.ContextHeaders())
 	}
 	t.encoder.Resume(resumed(t.place.taken.Transaction))
 	if t.start.done {
@@ -251,6 +259,9 @@ func (t *task) openMessage(cfg *config.Connector) (*capturev1.Open, error) {
 	if cfg.ValueConverter.Schemas || cfg.KeyConverter.Schemas {
 		// Each record repeats its schema, 2 to 10 KB: this many bytes of narrow rows are some ten megabytes of records.
 		o.MaxBatchBytes = 64 << 10
+	}
+	if t.careful > 0 {
+		o.MaxBatchBytes = 1 // a transaction each
 	}
 	if cfg.IncludeSchemaChanges {
 		o.Ddl = capturev1.DdlScope_DDL_SCOPE_ALL
