@@ -29,9 +29,13 @@ func (p *place) move(c *rowv1.Checkpoint, layout uint64) {
 	if c == nil {
 		return
 	}
+	seconds := p.taken.Source.GetTsSec()
 	p.taken = offset.Offset{Source: proto.CloneOf(c.Offset), Token: append(make([]byte, 0, len(c.Token)), c.Token...), Layout: layout, Aside: p.taken.Aside}
 	if p.taken.Source == nil {
 		p.taken.Source = &rowv1.SourceOffset{}
+	}
+	if p.taken.Source.TsSec == 0 { // a reader that began here and has seen no event yet
+		p.taken.Source.TsSec = seconds
 	}
 }
 
