@@ -38,7 +38,7 @@ func (r *reader) statement(ctx context.Context, ev *binlog.Event) error {
 		return nil
 	}
 	if schema.Administers(ev.SQL) {
-		r.tellStatement(ev)
+		r.tellStatement(ev, ev.Database, func(f *feed) bool { return f.filter.database(ev.Database) })
 		return nil
 	}
 	if !r.tables.catalog.Affects(ev.Database, ev.SQL) {
@@ -97,17 +97,17 @@ func (r *reader) session(s *binlog.Session) schema.ApplyOptions {
 	return o
 }
 
-// tellStatement sends a statement that changes nothing here to the feeds that want all DDL of its database.
-func (r *reader) tellStatement(ev *binlog.Event) {
+// tellStatement sends a statement that changes nothing that is known to the feeds that want all DDL and are concerned.
+func (r *reader) tellStatement(ev *binlog.Event, database string, concerns func(*feed) bool) {
 	if r.skip.event > 0 {
 		return // told before
 	}
 	for _, f := range r.feeds {
-		if f.dead || f.open.Ddl != capturev1.DdlScope_DDL_SCOPE_ALL || !f.filter.database(ev.Database) {
+		if f.dead || f.open.Ddl != capturev1.DdlScope_DDL_SCOPE_ALL || !concerns(f) {
 			continue
 		}
 		f.flush(r)
-		d := r.ddl(ev, &schema.Change{Database: ev.Database})
+		d := r.ddl(ev, &schema.Change{Database: database})
 		d.Checkpoint = r.ddlCheckpoint(f, ev, true)
 		f.send(r, &capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Ddl{Ddl: d}}, d.Checkpoint)
 	}
@@ -200,9 +200,13 @@ func (r *reader) unknownStatement(ctx context.Context, ev *binlog.Event, next *s
 		}
 	}
 	known := r.tables.catalog.Table(unknown.Database, unknown.Table) != nil
-	if !known && len(feeds) == 0 {
+	concerns := func(f *feed) bool {
+		return f.concerns(&schema.Change{Database: unknown.Database, Table: unknown.Table})
+	}
+	if !known && len(feeds) == 0 { // nobody wants its rows, and nothing that was stored becomes wrong
 		r.tables.become(next)
-		return nil // of no concern to anybody, and nothing that was stored becomes wrong
+		r.tellStatement(ev, unknown.Database, concerns)
+		return nil
 	}
 	gone := registry.TableVersion{Database: unknown.Database, Table: unknown.Table, ValidFrom: r.after(ev)}
 	if err := r.keep(ctx, []registry.TableVersion{gone}); err != nil {
@@ -210,7 +214,9 @@ func (r *reader) unknownStatement(ctx context.Context, ev *binlog.Event, next *s
 	}
 	next.DropTable(unknown.Database, unknown.Table)
 	r.tables.become(next)
-	if known && len(feeds) > 0 && r.skip.event == 0 {
+	if !known {
+		r.tellStatement(ev, unknown.Database, concerns)
+	} else if len(feeds) > 0 && r.skip.event == 0 {
 		r.tableError(unknown.Database, unknown.Table, ev.Pos, err, feeds)
 	}
 	return nil

@@ -62,6 +62,7 @@ type feed struct {
 	names    map[[2]string]*schemaState // the latest version of each table that was sent
 	schemaID uint32
 	stopped  map[[2]string]bool // tables with a TableError
+	unknown  map[[2]string]bool // tables that were told to be left out until their shape is known
 
 	batch  *rowv1.Batch
 	sids   map[string]uint32  // index plus 1 in batch.sids
@@ -92,7 +93,7 @@ func newFeed(open *capturev1.Open, pool *capture.Pool) (*feed, error) {
 	f := &feed{
 		open: open, pool: pool, progress: defaultProgress,
 		queue: make(chan *capturev1.SubscribeResponse, queueMessages), gone: make(chan struct{}), ended: make(chan struct{}),
-		schemas: make(map[*rowv1.Table]*schemaState), names: make(map[[2]string]*schemaState), stopped: make(map[[2]string]bool),
+		schemas: make(map[*rowv1.Table]*schemaState), names: make(map[[2]string]*schemaState), stopped: make(map[[2]string]bool), unknown: make(map[[2]string]bool),
 		sids: make(map[string]uint32), txn: -1, schemaID: 1,
 	}
 	var err error

@@ -103,6 +103,9 @@ func packIDs(ids []int64) []byte {
 	return b
 }
 
+// badRow begins the packed id of a row that does not decode: badRow << 24.
+const badRow = 0xEE
+
 // scriptPlan decodes such rows.
 type scriptPlan struct{}
 
@@ -112,6 +115,9 @@ func (scriptPlan) Append(dst []byte, ev *binlog.Event, first, most int) ([]byte,
 	total, n, before := len(ev.Query)/4, 0, len(dst)
 	for first+n < total && (n == 0 || len(dst)-before < most) {
 		q := ev.Query[(first+n)*4:]
+		if q[0] == badRow {
+			return dst, n, false, fmt.Errorf("row %d is broken", first+n)
+		}
 		dst = append(dst, 0)
 		dst = row.AppendInt(dst, int64(q[0])<<24|int64(q[1])<<16|int64(q[2])<<8|int64(q[3]))
 		n++

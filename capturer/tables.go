@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -87,6 +88,10 @@ func (r *reader) rows(ctx context.Context, ev *binlog.Event) error {
 		return nil
 	}
 	if !st.known {
+		r.tables.leaveUnknown(r, ev, st)
+		if len(st.feeds) == 0 {
+			return nil
+		}
 		if err := r.tables.resolve(ctx, r, ev.Table, st); err != nil {
 			return err // the server or the store does not answer: the transaction is read again
 		}
@@ -95,7 +100,7 @@ func (r *reader) rows(ctx context.Context, ev *binlog.Event) error {
 		return nil
 	}
 	if st.err != nil {
-		r.stopTable(ev, st)
+		r.stopTable(ev, st, st.err)
 		return nil
 	}
 	first := 0
@@ -402,21 +407,74 @@ func (t *tables) find(ctx context.Context, r *reader, tm *binlog.TableMap) (*row
 	return shape, "SHOW CREATE TABLE of today", nil
 }
 
-// badRows stops a table of which a row does not decode.
+// badRows treats rows that do not decode.
 func (r *reader) badRows(ev *binlog.Event, st *tableState, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	st.err = err
-	r.stopTable(ev, st)
+	r.stopTable(ev, st, err)
 	return nil
 }
 
-// stopTable tells the feeds that want a table that its rows are not sent from here on.
-func (r *reader) stopTable(ev *binlog.Event, st *tableState) {
-	r.tableError(ev.Table.Database, ev.Table.Name, ev.Pos, st.err, st.feeds)
-	st.feeds = nil
+// stopTable tells the feeds that want a table that its rows are not sent from here on, and those that would rather do without an event that only its are not.
+func (r *reader) stopTable(ev *binlog.Event, st *tableState, why error) {
+	var stop, skip []*feed
+	for _, f := range st.feeds {
+		if f.open.SkipBadRows {
+			skip = append(skip, f)
+		} else {
+			stop = append(stop, f)
+		}
+	}
+	if len(stop) > 0 {
+		r.tableError(ev.Table.Database, ev.Table.Name, ev.Pos, why, stop)
+	}
+	for _, f := range skip {
+		r.tellSkipped(f, ev, &capturev1.TableError{Reason: why.Error(), Skipped: true})
+	}
+	st.feeds = skip
 	st.members = r.members
+}
+
+// tellSkipped tells a feed that an event is left out.
+func (r *reader) tellSkipped(f *feed, ev *binlog.Event, e *capturev1.TableError) {
+	if f.dead {
+		return
+	}
+	f.flush(r)
+	e.Database, e.Table = ev.Table.Database, ev.Table.Name
+	e.Position = &rowv1.Position{File: r.at.file, Pos: ev.Pos, Gtids: string(r.beforeText()), ServerUuid: r.at.uuid}
+	f.send(r, &capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_TableError{TableError: e}}, nil)
+}
+
+// leaveUnknown takes those feeds from a table that want no rows of it unless its shape is known.
+func (t *tables) leaveUnknown(r *reader, ev *binlog.Event, st *tableState) {
+	if !slices.ContainsFunc(st.feeds, func(f *feed) bool { return f.open.KnownTablesOnly }) || t.knows(r, ev.Table) {
+		return
+	}
+	st.feeds = slices.DeleteFunc(st.feeds, func(f *feed) bool {
+		if !f.open.KnownTablesOnly {
+			return false
+		}
+		if key := [2]string{ev.Table.Database, ev.Table.Name}; !f.unknown[key] {
+			f.unknown[key] = true
+			r.tellSkipped(f, ev, &capturev1.TableError{Skipped: true, Unknown: true,
+				Reason: "no statement in the log and no snapshot has told its shape; its rows are left out until one does; take a snapshot of it (snapshot.mode=no_data is enough)"})
+		}
+		return true
+	})
+}
+
+// knows says whether the shape of a table is known without asking the server what it is today.
+func (t *tables) knows(r *reader, tm *binlog.TableMap) bool {
+	if t.catalog.Table(tm.Database, tm.Name) != nil || r.src.history.table(r.info.Flavor, &r.at, tm.Database, tm.Name) != nil {
+		return true
+	}
+	if _, ok := r.src.history.unstored(tm.Database, tm.Name); ok {
+		return true
+	}
+	_, ok := binlog.ShapeFromMetadata(tm)
+	return ok
 }
 
 func (r *reader) tableError(database, table string, pos uint64, why error, feeds []*feed) {

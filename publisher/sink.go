@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/publisher/convert"
 	"github.com/rowmesh/rowmesh/publisher/kafka"
@@ -68,7 +69,8 @@ func (t *task) newEncoder(cfg *config.Connector) (*convert.Encoder, error) {
 		cfg = encoderConfig(*cfg)
 	}
 	return convert.New(cfg, convert.Options{
-		Shapes: t.stage != nil, RunID: t.p.cfg.RunID, TaskID: int(t.id.Task), Now: func() int64 { return t.p.out.now().UnixNano() }, Tolerate: cfg.ErrorsTolerance == "all",
+		Shapes: t.stage != nil, RunID: t.p.cfg.RunID, TaskID: int(t.id.Task), Now: func() int64 { return t.p.out.now().UnixNano() },
+		Tolerate: cfg.ErrorsTolerance == "all" || leavesOut(cfg.EventFailure),
 	})
 }
 
@@ -318,7 +320,12 @@ func (s *sink) rejectStage(ctx context.Context, o *convert.Output, r *convert.Re
 	return s.dead.reject(ctx, s, letter{topic: r.Topic.Name, place: place, stage: e.stage, class: e.class, key: key, value: o.Bytes(r.Value), err: err})
 }
 
+// rejectRow treats a row that cannot be converted: errors.tolerance=all sends it to the dead letters, event.processing.failure.handling.mode may leave it out.
 func (s *sink) rejectRow(ctx context.Context, f *convert.RowError) error {
+	if !s.dead.tolerate && leavesOut(s.t.cfg.EventFailure) {
+		s.t.rowsSkipped(f.Database+"."+f.Table, &capturev1.TableError{Position: &rowv1.Position{File: f.File, Pos: f.Pos}, Reason: f.Error()})
+		return nil
+	}
 	return s.dead.reject(ctx, s, letter{
 		topic: s.t.encoder.TopicOf(f.Database, f.Table).Name, place: fmt.Sprintf("%s:%d row %d", f.File, f.Pos, f.Row), stage: "VALUE_CONVERTER", err: f})
 }

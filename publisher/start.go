@@ -241,6 +241,9 @@ func (t *task) openMessage(cfg *config.Connector) (*capturev1.Open, error) {
 		IncludeQuery:   cfg.IncludeQuery,
 		SkipOperations: []byte(cfg.SkippedOperations),
 		Snapshot:       t.start.snapshot,
+
+		KnownTablesOnly: leavesOut(cfg.InconsistentSchema),
+		SkipBadRows:     leavesOut(cfg.EventFailure),
 	}
 	if cfg.IncludeSchemaChanges && t.start.define != nil {
 		o.Snapshot = t.start.define

@@ -8,6 +8,7 @@ import (
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/offset"
 	"github.com/rowmesh/rowmesh/services/registry"
@@ -43,8 +44,12 @@ func (t *task) tableStopped(e *capturev1.TableError) error {
 		t.status.warn("statements in "+e.Database, fmt.Sprintf("a change in database %s is missing since %s:%d: %s", e.Database, e.Position.GetFile(), e.Position.GetPos(), e.Reason))
 		return nil
 	}
-	t.p.metrics.errors.WithLabelValues(t.id.Connector, "TableStopped").Inc()
 	name := e.Database + "." + e.Table
+	if e.Skipped {
+		t.rowsSkipped(name, e)
+		return nil
+	}
+	t.p.metrics.errors.WithLabelValues(t.id.Connector, "TableStopped").Inc()
 	what := fmt.Sprintf("table %s stopped at %s:%d: %s", name, e.Position.GetFile(), e.Position.GetPos(), e.Reason)
 	if t.cfg.ErrorsTolerance == "all" {
 		t.status.warn("table "+name, "errors.tolerance=all: "+what)
@@ -86,6 +91,25 @@ func (t *task) tableStopped(e *capturev1.TableError) error {
 		return err
 	}
 	return nil
+}
+
+// leavesOut says whether a mode does without changes that cannot be processed.
+func leavesOut(m config.FailureMode) bool { return m == config.Warn || m == config.Skip }
+
+// rowsSkipped treats changes that are left out because the user would rather do without them than stop: event.processing.failure.handling.mode and
+// inconsistent.schema.handling.mode. Skip is silent but for the metrics.
+func (t *task) rowsSkipped(table string, e *capturev1.TableError) {
+	option, mode, what := "event.processing.failure.handling.mode", t.cfg.EventFailure, "changes of table %s are left out, the last ones at %s:%d: %s"
+	if e.Unknown {
+		option, mode, what = "inconsistent.schema.handling.mode", t.cfg.InconsistentSchema, "changes of table %s are left out since %s:%d: %s"
+	}
+	t.p.metrics.errors.WithLabelValues(t.id.Connector, "ChangesSkipped").Inc()
+	if mode == config.Skip {
+		t.log.Debug("changes skipped", "table", table, "file", e.Position.GetFile(), "pos", e.Position.GetPos(), "reason", e.Reason)
+		return
+	}
+	t.log.Warn("changes skipped", "table", table, "file", e.Position.GetFile(), "pos", e.Position.GetPos(), "reason", e.Reason)
+	t.status.warn("skipped "+table, fmt.Sprintf("%s=%s: "+what, option, mode, table, e.Position.GetFile(), e.Position.GetPos(), e.Reason))
 }
 
 // deliveredOf returns what a table that stops has up to: the lane's place, or what it had before its rows, or those of all tables, were read again.

@@ -36,3 +36,27 @@ func TestTableStopped(t *testing.T) {
 		}
 	}
 }
+
+// Changes that are left out stop nothing; skip is silent.
+func TestChangesLeftOut(t *testing.T) {
+	for _, c := range []struct {
+		event, schema config.FailureMode
+		unknown, warn bool
+	}{{config.Warn, config.Fail, false, true}, {config.Skip, config.Fail, false, false}, {config.Skip, config.Warn, true, true}, {config.Warn, config.Skip, true, false}} {
+		p, err := New(Config{}, nil, nil, slog.Default(), prometheus.NewRegistry())
+		if err != nil {
+			t.Fatal(err)
+		}
+		task := newTask(p, registry.LaneID{Connector: "c"})
+		task.cfg = &config.Connector{EventFailure: c.event, InconsistentSchema: c.schema}
+		if err := task.tableStopped(&capturev1.TableError{Database: "db", Table: "t", Reason: "why", Skipped: true, Unknown: c.unknown, Position: &rowv1.Position{File: "f", Pos: 4}}); err != nil {
+			t.Error(err)
+		}
+		if got := len(task.status.warnings) > 0; got != c.warn {
+			t.Errorf("%+v: warned %t", c, got)
+		}
+		if len(task.place.taken.Aside.Tables) > 0 {
+			t.Errorf("%+v: the table has stopped", c)
+		}
+	}
+}

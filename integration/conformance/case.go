@@ -38,6 +38,9 @@ func (c Case) On(engine string) bool {
 	return len(c.Engines) == 0 || slices.Contains(c.Engines, engine)
 }
 
+// Alone says whether the case watches the whole server, so that no other may run beside it, nor leave a database.
+func (c Case) Alone() bool { return c.Config["database.include.list"] == "<unset>" }
+
 // statements splits a file: a statement ends with ; at a line's end, a line that begins with "-- " is a comment.
 func statements(sql string) []string {
 	var out []string

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -48,18 +50,52 @@ func TestConformance(t *testing.T) {
 			t.Log(s.summary(engine))
 		}
 	})
+	var server sync.RWMutex // held for writing by a case that must be alone
 	slots := make(chan struct{}, atOnce)
 	for _, dir := range dirs {
 		dir = filepath.Dir(dir)
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			t.Parallel()
+			c, err := Load(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Alone() {
+				server.Lock()
+				defer server.Unlock()
+			} else {
+				server.RLock()
+				defer server.RUnlock()
+			}
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			for _, engine := range []string{"mysql", "mariadb"} { // one after the other: both write the same topics
-				s.run(t, dir, engine)
+				if c.Alone() {
+					cleared(t, s.addrs[engine])
+				}
+				s.run(t, c, dir, engine)
 			}
 		})
 	}
+}
+
+// cleared drops the databases that other cases have left.
+func cleared(t *testing.T, addr string) {
+	t.Helper()
+	conn := harness.Root(t, addr)
+	res, err := conn.Execute("SELECT schema_name FROM information_schema.schemata WHERE schema_name NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema')")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var drops []string
+	for i := range res.RowNumber() {
+		name, err := res.GetString(i, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		drops = append(drops, "DROP DATABASE `"+strings.ReplaceAll(name, "`", "``")+"`")
+	}
+	harness.Exec(t, conn, drops...)
 }
 
 func TestCompareSeesEveryKindOfDifference(t *testing.T) {

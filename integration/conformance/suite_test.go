@@ -29,11 +29,7 @@ type suite struct {
 type count struct{ cases, records, differ, failed int }
 
 // run runs a case on an engine, if it was recorded there, and compares.
-func (s *suite) run(t *testing.T, dir, engine string) {
-	c, err := Load(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+func (s *suite) run(t *testing.T, c Case, dir, engine string) {
 	want, err := golden(dir, engine)
 	if !c.On(engine) || os.IsNotExist(err) {
 		return

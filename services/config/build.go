@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/hex"
 	"maps"
 	"strings"
 	"time"
@@ -110,7 +111,27 @@ func (p *parser) buildValues(c *Connector) {
 	c.SchemaNameMode = p.word("schema.name.adjustment.mode")
 	c.FieldNameMode = p.word("field.name.adjustment.mode")
 	c.ConvertFailure = p.valid("event.converting.failure.handling.mode")
-	c.UnavailableValue = p.get("unavailable.value.placeholder")
+	c.UnavailableValue = p.placeholder()
+	c.EventFailure = failureMode(p.word("event.processing.failure.handling.mode"))
+	c.InconsistentSchema = failureMode(p.word("inconsistent.schema.handling.mode"))
+}
+
+// placeholder is unavailable.value.placeholder: a text, or behind "hex:" its bytes.
+func (p *parser) placeholder() string {
+	v := p.get("unavailable.value.placeholder")
+	if digits, ok := strings.CutPrefix(v, "hex:"); ok {
+		b, _ := hex.DecodeString(digits) // checked before
+		return string(b)
+	}
+	return v
+}
+
+// failureMode reads a mode; ignore is the old word for skip.
+func failureMode(word string) FailureMode {
+	if word == "ignore" {
+		return Skip
+	}
+	return FailureMode(word)
 }
 
 // valid is word for options whose unknown values stand for the default.

@@ -52,7 +52,11 @@ type Connector struct {
 	SchemaNameMode     string // schema.name.adjustment.mode: none, avro, avro_unicode
 	FieldNameMode      string // field.name.adjustment.mode
 	ConvertFailure     string // event.converting.failure.handling.mode: warn, skip, fail
-	UnavailableValue   string // unavailable.value.placeholder
+	UnavailableValue   string // unavailable.value.placeholder; "hex:" is decoded
+
+	// What becomes of changes that cannot be processed.
+	EventFailure       FailureMode // event.processing.failure.handling.mode: rows that cannot be read or converted
+	InconsistentSchema FailureMode // inconsistent.schema.handling.mode: rows of tables that no statement and no snapshot has told of
 
 	// Events.
 	TombstonesOnDelete    bool   // tombstones.on.delete
@@ -92,6 +96,16 @@ type Connector struct {
 	// Raw is the config as given, names translated to Debezium 3's.
 	Raw map[string]string
 }
+
+// FailureMode says what becomes of a change that cannot be processed.
+type FailureMode string
+
+// Failure modes.
+const (
+	Fail FailureMode = "fail" // its table stops, and nothing of it is lost
+	Warn FailureMode = "warn" // it is left out, which the status and the log say
+	Skip FailureMode = "skip" // it is left out, which the metrics say
+)
 
 // KeyStore is a file of certificates and keys: PEM, JKS or PKCS12.
 type KeyStore struct{ File, Password string }

@@ -60,7 +60,7 @@ func TestParseTutorial(t *testing.T) {
 		SSLMode: "preferred", TimeZone: "Asia/Seoul",
 		IncludeDatabases: []string{"(?i)^(?:mydb)$"}, IncludeTables: []string{"(?i)^(?:mydb.myTable)$"}, IgnoreBuiltin: true,
 		DecimalMode: "precise", BigintUnsignedMode: "long", TimeMode: "adaptive_time_microseconds", BinaryMode: "bytes", TimeAdjuster: true,
-		SchemaNameMode: "none", FieldNameMode: "none", ConvertFailure: "warn", UnavailableValue: "__debezium_unavailable_value",
+		SchemaNameMode: "none", FieldNameMode: "none", ConvertFailure: "warn", UnavailableValue: "__debezium_unavailable_value", EventFailure: Fail, InconsistentSchema: Fail,
 		TombstonesOnDelete: true, SkippedOperations: "t", IncludeSchemaChanges: true, ExtendedHeaders: true, TopicDelimiter: ".",
 		TopicStrategy: DefaultStrategy, TransactionTopic: "transaction", HeartbeatPrefix: "__debezium-heartbeat",
 		Snapshot:     Snapshot{Mode: "initial", LockingMode: "minimal", LockTimeout: 10 * time.Second, MaxThreads: 1},
@@ -138,6 +138,7 @@ func TestErrors(t *testing.T) {
 		{"bad name in a replacement", with(regexStrategy, "topic.regex=(a)b", "topic.replacement=${x}"), []string{debezium("topic.replacement", "no group with name {x} in ${x}; write \\$ for a dollar sign")}},
 		{"key regex without replacement", with(regexStrategy, "topic.regex=a", "topic.replacement=b", "topic.key.field.regex=c"), []string{
 			debezium("topic.key.field.replacement", "topic.key.field.replacement must be non-empty if topic.key.field.regex is set.")}},
+		{"bad placeholder", with("unavailable.value.placeholder=hex:1"), []string{debezium("unavailable.value.placeholder", "hex:1 is no pairs of hexadecimal digits")}},
 		{"masks", with("column.mask.with.5.chars=a.b.c", "column.mask.hash.SHA-256.with.salt.s.1=a", "column.mask.hash.v2.md5.with.salt.s=a", "column.truncate.to.0.chars=a"), nil},
 		{"mask of no number", with("column.mask.with.five.chars=a.b.c"), []string{"The 'column.mask.with.five.chars' option is not supported: write column.truncate.to.<length>.chars, " +
 			"column.mask.with.<length>.chars, column.mask.hash.<algorithm>.with.salt.<salt> or column.mask.hash.v2.<algorithm>.with.salt.<salt>"}},
@@ -307,6 +308,8 @@ func TestBuild(t *testing.T) {
 		{"never", with("connector.class=MariaDb", "snapshot.mode=never"), func(c *Connector) any { return c.Snapshot.Mode }, "never"},
 		{"recovery", with("snapshot.mode=schema_only_recovery"), func(c *Connector) any { return c.Snapshot.Mode }, "recovery"},
 		{"percona", with("snapshot.locking.mode=minimal_percona"), func(c *Connector) any { return c.Snapshot.LockingMode }, "minimal"},
+		{"failure modes", with("event.processing.failure.handling.mode=Ignore", "inconsistent.schema.handling.mode=warn"), func(c *Connector) any { return []FailureMode{c.EventFailure, c.InconsistentSchema} }, []FailureMode{Skip, Warn}},
+		{"placeholder in hex", with("unavailable.value.placeholder=hex:C3a4"), func(c *Connector) any { return c.UnavailableValue }, "ä"},
 		{"initial statements", with("database.initial.statements= SET a=1;SET b=';;' ; ;SET c=2"), func(c *Connector) any { return c.InitialStatements }, []string{"SET a=1", "SET b=';'", "SET c=2"}},
 		{"stores", with("database.ssl.keystore=/k.jks", "database.ssl.keystore.password= p ", "database.ssl.truststore=/t.p12"), func(c *Connector) any { return []KeyStore{c.SSLKeyStore, c.SSLTrustStore} },
 			[]KeyStore{{"/k.jks", " p "}, {"/t.p12", ""}}},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -64,6 +65,11 @@ func (p *parser) checkModes() {
 	p.checkTopicNaming()
 	if p.boolean("provide.transaction.metadata") && p.integer("tasks.max") > 1 {
 		p.warn("provide.transaction.metadata", "provide.transaction.metadata: each task counts the events of its own tables, and tells begin and end of a transaction for itself; set tasks.max=1 for one count")
+	}
+	if digits, ok := strings.CutPrefix(p.get("unavailable.value.placeholder"), "hex:"); ok {
+		if _, err := hex.DecodeString(digits); err != nil {
+			p.problem("unavailable.value.placeholder", fmt.Sprintf("hex:%s is no pairs of hexadecimal digits", digits))
+		}
 	}
 	if port := p.integer("database.port"); port < 1 || port > 65535 {
 		p.problem("database.port", fmt.Sprintf("%d is no port; give a number from 1 to 65535", port))

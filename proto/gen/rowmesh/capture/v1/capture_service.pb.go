@@ -327,7 +327,12 @@ type Open struct {
 	ProgressIntervalMs uint32 `protobuf:"varint,13,opt,name=progress_interval_ms,json=progressIntervalMs,proto3" json:"progress_interval_ms,omitempty"`
 	// Resume tokens of places behind start up to which the subscriber has some of the tables already, so that it will leave their rows out. A server that has not
 	// executed all before them answers with Gap, as for start itself; and where another server answers later on, the stream ends with Reset.
-	Delivered     [][]byte `protobuf:"bytes,14,rep,name=delivered,proto3" json:"delivered,omitempty"`
+	Delivered [][]byte `protobuf:"bytes,14,rep,name=delivered,proto3" json:"delivered,omitempty"`
+	// Rows of tables whose shape nothing before them in the log tells are left out until it is known. Without it the server's catalogue of today says it, where
+	// that fits the rows.
+	KnownTablesOnly bool `protobuf:"varint,15,opt,name=known_tables_only,json=knownTablesOnly,proto3" json:"known_tables_only,omitempty"`
+	// An event whose rows cannot be read is left out, and its table goes on with the next one. Without it the table stops.
+	SkipBadRows   bool `protobuf:"varint,16,opt,name=skip_bad_rows,json=skipBadRows,proto3" json:"skip_bad_rows,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -458,6 +463,20 @@ func (x *Open) GetDelivered() [][]byte {
 		return x.Delivered
 	}
 	return nil
+}
+
+func (x *Open) GetKnownTablesOnly() bool {
+	if x != nil {
+		return x.KnownTablesOnly
+	}
+	return false
+}
+
+func (x *Open) GetSkipBadRows() bool {
+	if x != nil {
+		return x.SkipBadRows
+	}
+	return false
 }
 
 // TableFilter selects tables: all of include (empty: all), none of exclude, then the shard.
@@ -1879,7 +1898,11 @@ type TableError struct {
 	// What happened and what to do.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// First row that was not sent.
-	Position      *v1.Position `protobuf:"bytes,4,opt,name=position,proto3" json:"position,omitempty"`
+	Position *v1.Position `protobuf:"bytes,4,opt,name=position,proto3" json:"position,omitempty"`
+	// The table has not stopped. Why rows are missing says unknown; without that, only those of the event at position are (skip_bad_rows).
+	Skipped bool `protobuf:"varint,5,opt,name=skipped,proto3" json:"skipped,omitempty"`
+	// Rows are left out until the table's shape is known (known_tables_only). It is told once.
+	Unknown       bool `protobuf:"varint,6,opt,name=unknown,proto3" json:"unknown,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1940,6 +1963,20 @@ func (x *TableError) GetPosition() *v1.Position {
 		return x.Position
 	}
 	return nil
+}
+
+func (x *TableError) GetSkipped() bool {
+	if x != nil {
+		return x.Skipped
+	}
+	return false
+}
+
+func (x *TableError) GetUnknown() bool {
+	if x != nil {
+		return x.Unknown
+	}
+	return false
 }
 
 // DescribeSourceRequest names a source.
@@ -2279,7 +2316,7 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\x04open\x18\x01 \x01(\v2\x18.rowmesh.capture.v1.OpenH\x00R\x04open\x124\n" +
 	"\x06credit\x18\x02 \x01(\v2\x1a.rowmesh.capture.v1.CreditH\x00R\x06credit\x12+\n" +
 	"\x03ack\x18\x03 \x01(\v2\x17.rowmesh.capture.v1.AckH\x00R\x03ackB\t\n" +
-	"\amessage\"\xb2\x04\n" +
+	"\amessage\"\x82\x05\n" +
 	"\x04Open\x12\x1a\n" +
 	"\bconsumer\x18\x01 \x01(\tR\bconsumer\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\tR\x06source\x127\n" +
@@ -2295,7 +2332,9 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\x0fskip_operations\x18\v \x01(\fR\x0eskipOperations\x12?\n" +
 	"\bsnapshot\x18\f \x01(\v2#.rowmesh.capture.v1.SnapshotOptionsR\bsnapshot\x120\n" +
 	"\x14progress_interval_ms\x18\r \x01(\rR\x12progressIntervalMs\x12\x1c\n" +
-	"\tdelivered\x18\x0e \x03(\fR\tdelivered\"\xa5\x02\n" +
+	"\tdelivered\x18\x0e \x03(\fR\tdelivered\x12*\n" +
+	"\x11known_tables_only\x18\x0f \x01(\bR\x0fknownTablesOnly\x12\"\n" +
+	"\rskip_bad_rows\x18\x10 \x01(\bR\vskipBadRows\"\xa5\x02\n" +
 	"\vTableFilter\x12+\n" +
 	"\x11include_databases\x18\x01 \x03(\tR\x10includeDatabases\x12+\n" +
 	"\x11exclude_databases\x18\x02 \x03(\tR\x10excludeDatabases\x12%\n" +
@@ -2408,13 +2447,15 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\x06oldest\x18\x02 \x01(\v2\x18.rowmesh.row.v1.PositionR\x06oldest\"5\n" +
 	"\x05Reset\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05token\x18\x02 \x01(\fR\x05token\"\x8c\x01\n" +
+	"\x05token\x18\x02 \x01(\fR\x05token\"\xc0\x01\n" +
 	"\n" +
 	"TableError\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x14\n" +
 	"\x05table\x18\x02 \x01(\tR\x05table\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x124\n" +
-	"\bposition\x18\x04 \x01(\v2\x18.rowmesh.row.v1.PositionR\bposition\"h\n" +
+	"\bposition\x18\x04 \x01(\v2\x18.rowmesh.row.v1.PositionR\bposition\x12\x18\n" +
+	"\askipped\x18\x05 \x01(\bR\askipped\x12\x18\n" +
+	"\aunknown\x18\x06 \x01(\bR\aunknown\"h\n" +
 	"\x15DescribeSourceRequest\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x127\n" +
 	"\x06tables\x18\x02 \x01(\v2\x1f.rowmesh.capture.v1.TableFilterR\x06tables\"\xc6\x03\n" +
