@@ -145,6 +145,10 @@ func (r *registry) id(subject string, kind sr.SchemaType, text string) (int, str
 	}
 	a, err := backoff.Retry(ctx, func() (answer, error) { return r.each(ctx, subject, s, ask) }, backoff.WithMaxTries(r.tries), backoff.WithMaxElapsedTime(r.limit),
 		backoff.WithBackOff(&backoff.ExponentialBackOff{InitialInterval: r.wait, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: r.maxWait}))
+	var known *errs.Error
+	if err != nil && !errors.As(err, &known) { // the context's
+		err = errs.E(errs.Unavailable, "schema registry %s, subject %s: no answer: %w", strings.Join(r.urls, ","), subject, err)
+	}
 	if err != nil {
 		return 0, "", err
 	}
