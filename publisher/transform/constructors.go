@@ -33,6 +33,8 @@ func constructor(class string) func(options) (Transform, error) {
 		{false, "ExtractNewRecordState", newUnwrap}, {false, "ExtractChangedRecordState", newChangedState}, {false, "ByLogicalTableRouter", newLogicalRouter},
 		{false, "outbox.EventRouter", newOutbox}, {false, "HeaderToValue", newHeaderToValue}, {false, "partitions.PartitionRouting", newPartitionRouting},
 		{false, "TimezoneConverter", newTimezone}, {false, "SchemaChangeEventFilter", newSchemaChangeFilter}, {false, "VectorToJsonConverter", newVectorToJSON},
+		{false, "SwapGeometryCoordinates", newSwapGeometry}, {false, "GeometryFormatTransformer", newGeometryFormat},
+		{false, "ExtractSchemaToNewRecord", newSchemaBlock}, {false, "EnforceRecordSize", newRecordSize},
 		{false, "Filter", newScriptFilter}, {false, "ContentBasedRouter", newScriptRouter},
 
 		{false, "io.debezium.connector.mysql.transforms.ReadToInsertEvent", newReadToInsert},

@@ -108,6 +108,10 @@ func (p *parser) checkMember(name string, o *Option, raw string, given bool) {
 			p.checkNames(name, o.Name, raw, given)
 		case "cast":
 			p.checkCast(name, raw)
+		case "cel":
+			if given && !strings.EqualFold(v, "cel") {
+				p.fail(name, fmt.Sprintf("The '%s' option is not supported with %s, which needs a Java runtime: set it to cel and write the expression in the Common Expression Language, for example value.op == 'u' && value.after.id > 2", name, v))
+			}
 		}
 	}
 }

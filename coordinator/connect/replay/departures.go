@@ -3,7 +3,6 @@ package replay
 const (
 	onlyDebezium   = "only the MySQL and MariaDB connectors are there"
 	moreConverters = "converters that a worker gets from elsewhere are there"
-	noTransforms   = "transforms are not run, so a connector with one is refused"
 	noSecrets      = "the recorded worker prints the password"
 	clientsFault   = "a client's mistake is 400, with a text"
 	exactlyOnce    = "exactly-once is always supported"
@@ -98,14 +97,10 @@ func Departures() map[string]map[int]Departure {
 			8: {Status: 400, Contains: `Missing required configuration \"schema.registry.url\" which has no default value.`, Why: moreConverters},
 		},
 		"36-transforms-misconfigured": nil,
-		"37-predicates-misconfigured": {
-			0:  {Status: 400, Contains: "The 'transforms' option is not supported", Why: noTransforms},
-			11: {Status: 400, Contains: "The 'predicates' option is not supported", Why: noTransforms},
-			12: {Status: 404, Contains: "No status found", Why: noTransforms, NoWait: true},
-		},
-		"38-error-handling-options": nil,
-		"39-topic-creation":         nil,
-		"40-exactly-once-options":   {0: {Status: 201, Contains: "rest-mis-136", Why: exactlyOnce}},
+		"37-predicates-misconfigured": nil,
+		"38-error-handling-options":   nil,
+		"39-topic-creation":           nil,
+		"40-exactly-once-options":     {0: {Status: 201, Contains: "rest-mis-136", Why: exactlyOnce}},
 		"41-overrides-providers-secrets": {
 			1:  {Status: 400, Contains: "Invalid value x for configuration batch.size: Not a number of type INT", Why: clientsFault},
 			5:  {Status: 201, Contains: "rest-mis-148", Why: "serializers are Java classes and not used, with a warning"},
