@@ -203,6 +203,10 @@ func (r *runner) clean(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// A transaction that an earlier run left prepared holds the tables for ever.
+	if _, err := sql.Execute("set session lock_wait_timeout = 30"); err != nil {
+		return err
+	}
 	for _, db := range []string{r.name, r.name + "_2"} {
 		if _, err := sql.Execute("drop database if exists `" + db + "`"); err != nil {
 			return err
