@@ -15,6 +15,7 @@
 // Java writes what the database does not hold:
 //
 //   - Dates before 1582 in Protobuf are Gregorian, as google.type.Date is and as the database counts. Java's Calendar turns Julian there, up to ten days off.
+//   - 24:00:00 in Protobuf is 24 hours, which google.type.TimeOfDay has room for. Java writes 00:00:00.
 //   - Two structs of one name with other fields inside one Protobuf message are an error. Java writes the second by the first's fields.
 //
 // A null in a nullable field that has a default is written as the default unless ignore.default.for.nullables says otherwise: so do Confluent's converters, whatever

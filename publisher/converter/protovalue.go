@@ -148,7 +148,6 @@ func (n *protoValue) appendTime(dst []byte, number protowire.Number, v record.Va
 	if ms < 0 || ms > millisPerDay {
 		return dst, errs.E(errs.Invalid, "Time values must use number of millis greater than 0 and less than 86400000: field %s: %d", n.name, ms)
 	}
-	ms %= millisPerDay
 	dst, mark := beginMessage(dst, number)
 	for i, part := range [4]int64{ms / 3600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000 * 1_000_000} {
 		if part != 0 {
