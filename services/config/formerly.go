@@ -33,6 +33,7 @@ func (p *parser) translate() {
 		p.warn("sanitize.field.names", "sanitize.field.names is a name of Debezium 1.x: use field.name.adjustment.mode=avro")
 	}
 	p.moveValue("heartbeat.topics.prefix", "topic.heartbeat.prefix")
+	p.moveValue("event.deserialization.failure.handling.mode", "event.processing.failure.handling.mode")
 	p.translateSnapshotMode()
 }
 
