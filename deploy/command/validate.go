@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -34,7 +35,7 @@ func (k *connectors) validate() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			t, all := listing{head: []string{"CONNECTOR", "OPTION", "PROBLEM"}}, map[string][]problem{}
 			err := k.each(c, append(files, args...), func(a *api, f connectorFile) error {
-				found, err := validateFile(c, a, f)
+				found, err := validateFile(c.Context(), a, f)
 				all[f.Name] = append([]problem{}, found...)
 				for _, p := range found {
 					t.row(f.Name, f.Name, p.Option, p.Text)
@@ -59,7 +60,7 @@ func (k *connectors) validate() *cobra.Command {
 }
 
 // validateFile asks the server. A config that names no plugin is a finding too: the server refuses it as a whole.
-func validateFile(c *cobra.Command, a *api, f connectorFile) ([]problem, error) {
+func validateFile(ctx context.Context, a *api, f connectorFile) ([]problem, error) {
 	var cfg map[string]any
 	if err := json.Unmarshal(f.Config, &cfg); err != nil {
 		return nil, errs.E(errs.Invalid, "config of %s: %w", f.Name, err)
@@ -75,7 +76,7 @@ func validateFile(c *cobra.Command, a *api, f connectorFile) ([]problem, error) 
 	if class == "" {
 		class = config.MySQLClass // the answer says that the class is missing
 	}
-	b, err := a.do(c.Context(), http.MethodPut, "/connector-plugins/"+url.PathEscape(class)+"/config/validate", body)
+	b, err := a.do(ctx, http.MethodPut, "/connector-plugins/"+url.PathEscape(class)+"/config/validate", body)
 	if answered(err, http.StatusBadRequest, http.StatusInternalServerError) {
 		return []problem{{"connector.class", err.Error()}}, nil
 	}
