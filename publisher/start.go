@@ -8,6 +8,7 @@ import (
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/publisher/transform"
 	"github.com/rowmesh/rowmesh/services/capture"
 	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
@@ -192,7 +193,7 @@ func (t *task) open(ctx context.Context) error {
 	cfg := *t.cfg
 	cfg.IncludeSchemaChanges = cfg.IncludeSchemaChanges && t.id.Task == 0 // one lane tells of statements, all of them
 	if t.stage = nil; staged(&cfg) {
-		if t.stage, err = t.newStage(&cfg); err != nil {
+		if t.stage, err = newStage(&cfg, transform.Env{Log: t.log, Now: t.p.out.now}, t.work.Done()); err != nil {
 			return err
 		}
 	}
@@ -208,10 +209,12 @@ func (t *task) open(ctx context.Context) error {
 		t.running()
 		return nil
 	}
+	t.capturer = ""
 	addr, err := t.p.mesh.CapturerFor(ctx, t.source)
 	if err != nil {
 		return fmt.Errorf("capturer for %s: %w", t.source, err)
 	}
+	t.capturer = addr
 	open, err := t.openMessage(&cfg)
 	if err != nil {
 		return err

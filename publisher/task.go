@@ -64,8 +64,11 @@ type task struct {
 	atLeastOnce bool
 	// tried is the generation for which transactions were tried.
 	tried uint64
-	begun bool
-	beat  time.Time // of the last heartbeat, or of the start
+	// capturer is where the newest start subscribed, empty if there was none; stranded: it failed there.
+	capturer string
+	stranded bool
+	begun    bool
+	beat     time.Time // of the last heartbeat, or of the start
 	// held is when the stream is read on, on the task's clock; 0: now.
 	held time.Duration
 	// delayed is when the snapshot of generation delayedFor may start.
@@ -168,6 +171,13 @@ func (t *task) loop() error {
 				state = registry.LaneFailed
 			}
 			t.report(state, t.lastErr, at)
+			if t.rerouted() {
+				t.machine.Hurry(t.clock())
+				continue
+			}
+			if look := t.p.out.now().Add(rerouteEvery); t.stranded && look.Before(at) {
+				at = look
+			}
 			t.wait(at)
 		case lane.Next:
 			t.next()
@@ -193,6 +203,23 @@ func (t *task) assign(l *registry.Lane) {
 	}
 	t.wanted = *l
 	t.machine.Assign(&lane.Assignment{Generation: l.Generation, Paused: l.Target == registry.Paused})
+}
+
+// rerouteEvery is how often a lane that waits after its capturer has failed looks whether the source has another one: a look costs nothing, and the waits between
+// starts grow to many times what it takes to give a source away.
+const rerouteEvery = 200 * time.Millisecond
+
+// rerouted says, once, that the source has another capturer than the one that failed.
+func (t *task) rerouted() bool {
+	if !t.stranded {
+		return false
+	}
+	addr, err := t.p.mesh.CapturerFor(t.ctx, t.source)
+	if err != nil || addr == t.capturer {
+		return false
+	}
+	t.stranded = false
+	return true
 }
 
 // wait sleeps until an assignment comes, the process ends, or at (if not zero).
@@ -254,7 +281,7 @@ func (t *task) outcome(a lane.Action, err error) lane.Outcome {
 	if err == nil {
 		return lane.OK
 	}
-	t.lastErr, t.fatal = err, false
+	t.lastErr, t.fatal, t.stranded = err, false, a == lane.Subscribe || a == lane.Next
 	kind := errs.KindOf(err)
 	o := lane.Retry
 	switch kind {

@@ -255,6 +255,13 @@ func (m *Machine) backoff() time.Duration {
 	return min(minRetry<<min(m.failures-1, 10), maxRetry)
 }
 
+// Hurry ends a Wait: what the start before failed for has changed.
+func (m *Machine) Hurry(now time.Duration) {
+	if m.action == Wait {
+		m.retryAt = min(m.retryAt, now)
+	}
+}
+
 // Generation returns the generation that runs or is being started.
 func (m *Machine) Generation() uint64 { return m.have.Generation }
 
