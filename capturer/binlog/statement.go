@@ -5,12 +5,11 @@ import (
 	"fmt"
 
 	"github.com/rowmesh/rowmesh/services/config"
-	"github.com/rowmesh/rowmesh/services/errs"
 )
 
-// statement handles QUERY events, and MariaDB's compressed ones.
-func (s *Stream) statement(h header, body []byte, at place) (bool, error) {
-	q, err := parseQuery(body)
+// statement handles QUERY events, header first, and MariaDB's compressed ones.
+func (s *Stream) statement(h header, b []byte, at place) (bool, error) {
+	q, err := parseQuery(b[headerSize:])
 	if err != nil {
 		return false, err
 	}
@@ -27,20 +26,23 @@ func (s *Stream) statement(h header, body []byte, at place) (bool, error) {
 		}
 		return s.open(h, at, q.thread), nil
 	case commitVerb:
+		if s.saved.on {
+			s.release(b, at)
+			return false, nil
+		}
 		if s.txn.open {
 			return s.end(h, at, Commit), nil
 		}
 	case rollbackVerb:
+		if s.saved.on {
+			s.release(b, at)
+			return false, nil
+		}
 		if s.txn.open {
 			return s.end(h, at, Rollback), nil
 		}
 	case savepointVerb:
-		s.txn.index++
-		if bytes.EqualFold(q.sql[:4], []byte("ROLL")) && s.txn.open {
-			return false, errs.E(errs.Unsupported, "ROLLBACK TO SAVEPOINT at %d undoes rows that were read already; the server logs it so only where the "+
-				"transaction also changed tables of a non-transactional engine. Start behind it, with a new snapshot of those tables", at.pos)
-		}
-		return false, nil
+		return false, s.savepoint(q.sql, at)
 	case xaStartVerb:
 		return false, s.xaStart(h, &q, at)
 	case xaEndVerb:

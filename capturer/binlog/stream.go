@@ -45,6 +45,7 @@ type Stream struct {
 	payload *payloadReader
 	xa      prepared
 	raw     []byte // an event of a transaction that is read again
+	saved   saved
 	inflate inflater
 
 	again []byte // an event to be handled once more: it ended a transaction that was cut off
@@ -61,11 +62,14 @@ type txn struct {
 	gen    uint64 // tells the table maps of one transaction from those of others
 }
 
-// innerSource gives events that stand inside another event, header first and without checksum. io.EOF ends it.
+// innerSource gives events that stand inside another event, header first and without checksum. io.EOF ends it, and errNoMore does where it has put another
+// source, or none, into its place.
 type innerSource interface {
 	next() ([]byte, error)
 	more() bool
 }
+
+var errNoMore = errors.New("no more events of this source")
 
 func newStream(src packetSource, cfg Config) *Stream {
 	return &Stream{src: src, cfg: cfg, tableIDSize: 6, tables: tableCache{byID: map[uint64]*cachedTable{}, mariadb: cfg.Flavor == config.MariaDB}, xa: prepared{held: map[string]*heldTxn{}}}
@@ -137,8 +141,11 @@ func (s *Stream) step() (bool, error) {
 	}
 	if s.inner != nil {
 		b, err := s.inner.next()
-		if err == nil {
+		switch err {
+		case nil:
 			return s.dispatch(b, s.outer)
+		case errNoMore:
+			return false, nil
 		}
 		s.inner = nil
 		if err != io.EOF {
@@ -202,6 +209,14 @@ func (s *Stream) dispatch(b []byte, at place) (bool, error) {
 		s.xa.hold(s.txn.xid, b, s.cfg.MaxHeldBytes)
 		return false, nil
 	}
+	if s.saved.on && (s.holds(h.kind) || h.kind == xidEvent) {
+		if h.kind == xidEvent {
+			s.release(b, at)
+		} else {
+			s.save(b, at)
+		}
+		return false, nil
+	}
 	switch h.kind {
 	case tableMapEvent:
 		s.txn.index++
@@ -218,7 +233,7 @@ func (s *Stream) dispatch(b []byte, at place) (bool, error) {
 		}
 		return s.gtidSeen(h, body, at)
 	case queryEvent, mariaQueryCompressed:
-		return s.statement(h, body, at)
+		return s.statement(h, b, at)
 	case executeLoadQueryEvent:
 		return s.loadStatement(h, body, at)
 	case rowsQueryEvent:
@@ -293,6 +308,7 @@ func (s *Stream) event(h header, k Kind, at place) {
 // open begins a transaction.
 func (s *Stream) open(h header, at place, thread uint32) bool {
 	s.txn = txn{open: true, thread: thread, pos: at.pos, index: 1, gen: s.txn.gen + 1}
+	s.saved.reset()
 	s.query = s.query[:0]
 	s.event(h, Begin, at)
 	return true
@@ -310,6 +326,7 @@ func (s *Stream) end(h header, at place, k Kind) bool {
 
 func (s *Stream) finish() {
 	s.txn = txn{gen: s.txn.gen + 1}
+	s.saved.reset()
 	s.gtid = gtidInfo{}
 	s.query = s.query[:0]
 }
