@@ -316,7 +316,7 @@ func (s *dbSource) checkLineage(ctx context.Context, session Session, at *place)
 		first, last = logs[0].Name, logs[len(logs)-1].Name
 	}
 	oldest, _ := session.Oldest(ctx) // only to tell; the answer stays the same without
-	return gap(oldest, "position %s:%d is no longer in the log of the server, which has %s to %s"+next, at.file, at.pos, first, last)
+	return gap(oldest, "position %s:%d is no longer available in the log of the server, which has %s to %s"+next, at.file, at.pos, first, last)
 }
 
 // checkGTIDs is checkLineage with GTIDs: what was seen must have been executed there, and what was not seen must still be in the log.
@@ -360,7 +360,7 @@ func (s *dbSource) checkGTIDs(ctx context.Context, session Session, at *place, t
 	s.ahead.came(at.gtids.String())
 	if !at.gtids.Contains(purged) {
 		purged.Subtract(at.gtids)
-		return gap(oldest, "transactions after the position are no longer in the log of the server (purged: %s); start from a new snapshot (snapshot.mode=when_needed does that by itself), "+
+		return gap(oldest, "transactions after the position are no longer available in the log of the server (purged: %s); start from a new snapshot (snapshot.mode=when_needed does that by itself), "+
 			"and keep the log longer (binlog_expire_logs_seconds)", purged)
 	}
 	return nil

@@ -27,6 +27,9 @@ type letter struct {
 	err                 error
 }
 
+// toleranceExceeded are Kafka Connect's words for what errors.tolerance=none does; people and their alerts look for them.
+const toleranceExceeded = "Tolerance exceeded in error handler"
+
 // maxLetterKey and maxLetterValue bound what goes along: a key may be what is too large, and a value must leave room for the headers in a record of 1 MiB.
 const (
 	maxLetterKey   = 64 << 10
@@ -36,7 +39,10 @@ const (
 // reject returns the error that stops the lane, or nil after the letter is in the same transaction as the rows around it.
 func (d *deadLetters) reject(ctx context.Context, s *sink, l letter) error {
 	if !d.tolerate {
-		return l.err
+		if l.stage == stageProduce {
+			return l.err
+		}
+		return fmt.Errorf("%s: %w", toleranceExceeded, l.err)
 	}
 	t := s.t
 	t.p.metrics.rejected.WithLabelValues(t.id.Connector, l.topic).Inc()

@@ -88,6 +88,24 @@ func (m *mesh) Create(_ context.Context, name string, cfg []registry.Entry, targ
 	return nil
 }
 
+// failure is why the tasks of a connector fail: a transform that has no field to work on, or a place that is not in the log.
+func (m *mesh) failure(name string, cfg map[string]string) string {
+	if cfg["transforms.k.fields"] == "nosuchfield" {
+		return "Tolerance exceeded in error handler: Field does not exist: nosuchfield"
+	}
+	for _, v := range m.offsets[name] {
+		if strings.Contains(string(v), "binlog.999999") {
+			return "position binlog.999999:4 is no longer available in the log of the server"
+		}
+	}
+	for _, alias := range strings.Split(cfg["transforms"], ",") {
+		if p, ok := cfg["transforms."+alias+".predicate"]; ok && !slices.Contains(strings.Split(cfg["predicates"], ","), p) {
+			return "Unknown predicate " + p
+		}
+	}
+	return ""
+}
+
 // settle gives a connector the state of its target. Tasks appear when it runs first and vanish when it stops.
 func (m *mesh) settle(c *Connector) {
 	c.State = string(c.Target)
@@ -98,7 +116,9 @@ func (m *mesh) settle(c *Connector) {
 		return
 	case registry.Paused:
 		for i := range c.Tasks {
-			c.Tasks[i].State = registry.LanePaused
+			if c.Tasks[i].State != registry.LaneFailed { // which stays as it is
+				c.Tasks[i].State = registry.LanePaused
+			}
 		}
 		return
 	}
@@ -106,6 +126,11 @@ func (m *mesh) settle(c *Connector) {
 	c.Tasks = nil
 	for i := range max(count, 1) {
 		c.Tasks = append(c.Tasks, Task{ID: uint32(i), State: registry.LaneRunning, WorkerID: testWorker})
+	}
+	if trace := m.failure(c.Name, cfg); trace != "" {
+		for i := range c.Tasks {
+			c.Tasks[i].State, c.Tasks[i].Trace = registry.LaneFailed, trace
+		}
 	}
 	prefix := cfg["topic.prefix"]
 	if m.offsets[c.Name] == nil {
@@ -220,6 +245,9 @@ func (meshValidator) Validate(_ context.Context, c *config.Connector) config.Res
 			using = "NO"
 		}
 		return problem("Unable to connect: Access denied for user '%s'@'localhost' (using password: %s)", c.User, using)
+	}
+	if v := c.Raw["database.initial.statements"]; v == "x" {
+		return problem("Unable to connect: database.initial.statements: statement 1, %s: You have an error in your SQL syntax", v)
 	}
 	return config.Result{}
 }

@@ -35,7 +35,7 @@ func Departures() map[string]map[int]Departure {
 			38: {Status: 400, Contains: "The 'gtid.source.includes' value is invalid: A comma-separated list of valid regular expressions is expected, but Unclosed group near index 1", Why: clientsFault},
 			61: {Status: 400, Contains: "The 'topic.naming.strategy' option is not supported", Why: noClasses, Maybe: true},
 			62: {Status: 400, Contains: "The 'sourceinfo.struct.maker' option is not supported", Why: clientsFault},
-			67: {Status: 201, Contains: "rest-bad-68", Why: "the statements are not run, with a warning"},
+			67: {Status: 400, Contains: "database.initial.statements: statement 1, x", Why: "what is wrong is told: the statement"},
 		},
 		"11-mysql-unreachable": nil,
 		"12-debezium-1x-names": {
@@ -52,6 +52,7 @@ func Departures() map[string]map[int]Departure {
 		},
 		"14-list-expand": nil,
 		"15-status-life": nil,
+		"16-failed-task": nil,
 		"17-put-config": {
 			19: {Status: 400, Contains: "Failed to find any class that implements Connector", Why: onlyDebezium},
 			20: {Status: 200, Contains: "MySqlConnector", Why: onlyDebezium},
