@@ -49,6 +49,8 @@ const (
 	MariaDB = Part(servers.MariaDB)
 	Kafka   = Part("kafka")
 	Etcd    = Part("etcd")
+	// Registry is a schema registry that speaks Confluent's API under servers.RegistryPath.
+	Registry = Part("registry")
 )
 
 // shared holds the servers of this test binary.
@@ -92,6 +94,25 @@ func Process(part Part) *servers.Process {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	return shared.procs[part]
+}
+
+// ProgramAt returns the program of the database server that was started at addr.
+func ProgramAt(t testing.TB, addr string) *servers.Program {
+	t.Helper()
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	for part, a := range shared.addrs {
+		if a == addr {
+			cache := &servers.Cache{Say: func(l string) { t.Log(l) }}
+			p, err := cache.Database(t.Context(), servers.Database(part))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+	}
+	t.Fatalf("no server of this test runs at %s", addr)
+	return nil
 }
 
 func (p *pool) get(part Part, logf func(string, ...any)) (string, error) {
@@ -149,6 +170,17 @@ func (p *pool) start(part Part, port int) (string, error) {
 			return "", err
 		}
 		if proc, err = b.Start(ctx, servers.BrokerOptions{Dir: dir, Port: port}); err != nil {
+			return "", err
+		}
+	case Registry:
+		r, err := cache.Registry(ctx)
+		if err != nil {
+			return "", err
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return "", err
+		}
+		if proc, err = r.Start(ctx, dir); err != nil {
 			return "", err
 		}
 	default:
