@@ -74,11 +74,11 @@ func encoderConfig(cfg config.Connector) *config.Connector {
 	return &cfg
 }
 
-// newStage makes the stage of one start. Errors name the option.
-func (t *task) newStage(cfg *config.Connector) (*stage, error) {
+// newStage makes the stage of one start, which done ends. Errors name the option.
+func newStage(cfg *config.Connector, env transform.Env, done <-chan struct{}) (*stage, error) {
 	s := &stage{shapes: map[*convert.Shape]*shape{}, topics: map[string]*convert.Topic{}}
 	var err error
-	if s.chain, err = transform.New(cfg.Raw, transform.Env{Log: t.log, Now: t.p.out.now}); err != nil {
+	if s.chain, err = transform.New(cfg.Raw, env); err != nil {
 		return nil, err
 	}
 	for _, c := range []struct {
@@ -90,7 +90,7 @@ func (t *task) newStage(cfg *config.Connector) (*stage, error) {
 		if c.of.Class == "" {
 			c.of.Class = c.none
 		}
-		if *c.to, err = converter.New(c.role, c.of, t.work.Done()); err != nil {
+		if *c.to, err = converter.New(c.role, c.of, done); err != nil {
 			return nil, err
 		}
 	}

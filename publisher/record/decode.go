@@ -385,17 +385,10 @@ func (s *scanner) structure(schema *Schema, depth int) (Value, error) {
 	}
 	d := s.slab.Struct(schema)
 	for i := 0; !s.take('}'); i++ {
-		name, err := s.text()
-		if err != nil {
-			return Null, err
-		}
-		if err := s.expect(':'); err != nil {
-			return Null, err
-		}
-		at := i // members come in the schema's order
-		if at >= len(schema.Fields) || schema.Fields[at].Name != string(name) {
-			if at = schema.Field(string(name)); at < 0 {
-				return Null, s.fail("the schema has no field " + strconv.Quote(string(name)))
+		at, err := i, error(nil) // members come in the schema's order, nearly always
+		if i >= len(schema.members) || !s.literal(schema.members[i]) {
+			if at, err = s.member(schema); err != nil {
+				return Null, err
 			}
 		}
 		if d.Values[at], err = s.value(schema.Fields[at].Schema, depth+1); err != nil {
@@ -406,6 +399,22 @@ func (s *scanner) structure(schema *Schema, depth int) (Value, error) {
 		}
 	}
 	return StructOf(d), nil
+}
+
+// member takes a member's name and returns the index of its field.
+func (s *scanner) member(schema *Schema) (int, error) {
+	name, err := s.text()
+	if err != nil {
+		return 0, err
+	}
+	if err := s.expect(':'); err != nil {
+		return 0, err
+	}
+	at := schema.Field(string(name))
+	if at < 0 {
+		return 0, s.fail("the schema has no field " + strconv.Quote(string(name)))
+	}
+	return at, nil
 }
 
 // natural takes a value without a schema: integers are Int, other numbers Float, objects maps.

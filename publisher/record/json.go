@@ -182,7 +182,11 @@ func (j *JSON) appendStruct(dst []byte, s *Schema, d *StructData) ([]byte, error
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(jsontext.AppendString(dst, s.Fields[i].Name), ':')
+		if i < len(s.members) {
+			dst = append(dst, s.members[i]...)
+		} else {
+			dst = append(jsontext.AppendString(dst, s.Fields[i].Name), ':')
+		}
 		var err error
 		if dst, err = j.AppendPayload(dst, s.Fields[i].Schema, d.Values[i]); err != nil {
 			return dst, err

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -64,11 +65,8 @@ func (s *scanner) expect(c byte) error {
 
 // word takes a literal.
 func (s *scanner) word(w string) bool {
-	if s.peek(); len(s.src)-s.i < len(w) || string(s.src[s.i:s.i+len(w)]) != w {
-		return false
-	}
-	s.i += len(w)
-	return true
+	s.peek()
+	return s.literal(w)
 }
 
 // text takes a string: a view of the source where nothing is escaped, else from the slab.
@@ -78,17 +76,26 @@ func (s *scanner) text() ([]byte, error) {
 	}
 	s.i++
 	start := s.i
-	for s.i < len(s.src) {
-		switch s.src[s.i] {
-		case '"':
-			s.i++
-			return s.src[start : s.i-1 : s.i-1], nil
-		case '\\':
-			return s.escaped(start)
-		}
-		s.i++
+	end := bytes.IndexByte(s.src[start:], '"')
+	if end < 0 {
+		return nil, s.fail("a string does not end")
 	}
-	return nil, s.fail("a string does not end")
+	end += start
+	if escape := bytes.IndexByte(s.src[start:end], '\\'); escape >= 0 {
+		s.i = start + escape
+		return s.escaped(start)
+	}
+	s.i = end + 1
+	return s.src[start:end:end], nil
+}
+
+// literal takes these bytes if they come next, without blanks before them.
+func (s *scanner) literal(text string) bool {
+	if len(s.src)-s.i < len(text) || string(s.src[s.i:s.i+len(text)]) != text {
+		return false
+	}
+	s.i += len(text)
+	return true
 }
 
 // escaped takes the rest of a string that has an escape at s.i. It is at most as long as its source.

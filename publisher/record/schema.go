@@ -3,6 +3,8 @@ package record
 import (
 	"slices"
 	"strconv"
+
+	"github.com/rowmesh/rowmesh/publisher/jsontext"
 )
 
 // Type is the type of a schema.
@@ -87,8 +89,9 @@ type Schema struct {
 	// Fields of a struct, in order; read-only.
 	Fields []Field
 
-	// byName finds fields of wide structs; nil for narrow ones.
-	byName map[string]int
+	// byName finds fields of wide structs; nil for narrow ones. members are the names of the fields as JSON has them: quoted, with the colon.
+	byName  map[string]int
+	members []string
 }
 
 // Parameter is one of a schema's parameters.
@@ -120,6 +123,10 @@ func (s *Schema) WithFields(fields []Field) *Schema {
 
 func (s *Schema) index() {
 	s.byName = nil
+	s.members = make([]string, len(s.Fields))
+	for i := range s.Fields {
+		s.members[i] = string(append(jsontext.AppendString(nil, s.Fields[i].Name), ':'))
+	}
 	if len(s.Fields) < wideStruct {
 		return
 	}

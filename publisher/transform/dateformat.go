@@ -1,7 +1,6 @@
 package transform
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -124,6 +123,9 @@ func (d dateField) append(dst []byte, t time.Time) []byte {
 		}
 		return number(int(t.Month()))
 	case 'w':
+		if weekYear(t) > t.Year() {
+			return number(1)
+		}
 		return number(weekOf(t.YearDay(), t.Weekday()))
 	case 'W':
 		return number(weekOf(t.Day(), t.Weekday()))
@@ -170,7 +172,19 @@ func (d dateField) append(dst []byte, t time.Time) []byte {
 	return append(dst, 'Z') // X
 }
 
-func appendPadded(dst []byte, n, width int) []byte { return fmt.Appendf(dst, "%0*d", width, n) }
+func appendPadded(dst []byte, n, width int) []byte {
+	for least := 10; width > 1 && least < 1e9; width-- {
+		if n < least {
+			zeros := width - 1
+			for ; zeros > 0; zeros-- {
+				dst = append(dst, '0')
+			}
+			return strconv.AppendInt(dst, int64(n), 10)
+		}
+		least *= 10
+	}
+	return strconv.AppendInt(dst, int64(n), 10)
+}
 
 // weekOf is the week of a year or a month: weeks begin on Sunday, and the first is the one that holds the first day.
 func weekOf(day int, weekday time.Weekday) int {

@@ -46,6 +46,10 @@ func newScript(o options, option string) (script, error) {
 		return s, errs.E(errs.Internal, "expression language: %w", err)
 	}
 	ast, issues := env.Compile(s.expression)
+	if issues.Err() != nil && strings.Contains(issues.Err().Error(), "'_?_:_'") {
+		// A choice between a text and null, which is how a router says "this topic or the old one", has no type; it has a value all the same.
+		ast, issues = env.Parse(s.expression)
+	}
 	if issues.Err() != nil {
 		return s, errs.E(errs.Invalid, "%s%s: Failed to parse expression '%s': %w", o.prefix, option, s.expression, issues.Err())
 	}
