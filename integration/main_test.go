@@ -13,6 +13,7 @@ import (
 
 	"github.com/rowmesh/rowmesh/integration/check"
 	"github.com/rowmesh/rowmesh/integration/harness"
+	"github.com/rowmesh/rowmesh/integration/history"
 	"github.com/rowmesh/rowmesh/integration/traffic"
 )
 
@@ -20,10 +21,11 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 // reader follows a connector's topics as a consumer does.
 type reader struct {
-	mu   sync.Mutex
-	recs []*kgo.Record
-	stop context.CancelFunc
-	done chan struct{}
+	kafka string
+	mu    sync.Mutex
+	recs  []*kgo.Record
+	stop  context.CancelFunc
+	done  chan struct{}
 }
 
 // follow reads all topics that begin with prefix + ".", from their starts, committed records only.
@@ -36,7 +38,7 @@ func follow(t testing.TB, kafka, prefix string) *reader {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &reader{stop: cancel, done: make(chan struct{})}
+	r := &reader{kafka: kafka, stop: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
 		defer cl.Close()
@@ -58,53 +60,68 @@ func (r *reader) records() []*kgo.Record {
 	return r.recs[:len(r.recs):len(r.recs)]
 }
 
-// judge waits until the stream holds every committed change (or limit passes), then checks every promise.
+// judge waits until the stream holds every committed change (or limit passes), then checks every promise against the server's own log.
 func judge(t *testing.T, r *reader, prefix string, w *traffic.Registers, limit time.Duration) {
 	t.Helper()
 	log := w.Log()
+	newest := map[string]map[int64]int64{}
+	read := 0
 	harness.Await(t, limit, "the stream to hold every last change", func() error {
-		seen := bySeen(t, r, prefix, w.Database)
+		records := r.records()
+		for _, x := range records[read:] {
+			if table, ok := strings.CutPrefix(x.Topic, prefix+"."+w.Database+"."); ok && x.Value != nil {
+				key, version, err := history.Newest(x.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if newest[table] == nil {
+					newest[table] = map[int64]int64{}
+				}
+				newest[table][key] = version
+			}
+		}
+		read = len(records)
 		for table, keys := range log {
 			for k, changes := range keys {
-				got := seen[table][k]
 				last := changes[len(changes)-1]
-				if len(got) == 0 && last.Op == 'd' {
-					continue
-				}
-				if len(got) == 0 || got[len(got)-1].Version < last.Version {
-					return fmt.Errorf("%s key %d has %d of %d changes", table, k, len(got), len(changes))
+				if got := newest[table][k]; got < last.Version && !(got == 0 && last.Op == 'd') {
+					return fmt.Errorf("%s key %d has version %d of %d", table, k, got, last.Version)
 				}
 			}
 		}
 		return nil
 	})
-	seen := bySeen(t, r, prefix, w.Database)
-	n := 0
-	for table, keys := range log {
-		for _, v := range check.Registers(table, keys, seen[table]) {
-			if n++; n <= 20 {
-				t.Error(v)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	files, err := history.Fetch(ctx, harness.ProgramAt(t, w.Addr), w.Addr, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	offsets, err := history.OffsetsOf(ctx, r.kafka, "offsets-", prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := check.New()
+	if err := (history.Run{Files: files, Kafka: r.kafka, Prefix: prefix, Database: w.Database, Offsets: offsets}).Judge(ctx, j); err != nil {
+		t.Fatal(err)
+	}
+	for table, keys := range log { // the workload and the server must agree, or neither is worth anything
+		if err := history.Rows(ctx, j, w.Addr, w.Database, table); err != nil {
+			t.Fatal(err)
+		}
+		for k, changes := range keys {
+			if n := j.Versions(w.Database+"."+table, k); n != len(changes) {
+				t.Fatalf("%s key %d: the workload committed %d changes, the server's log has %d", table, k, len(changes), n)
 			}
 		}
 	}
-	t.Logf("%d changes committed, %d records read, %d violations", w.Count(), len(r.records()), n)
-}
-
-func bySeen(t *testing.T, r *reader, prefix, database string) map[string]check.Seen {
-	out := map[string]check.Seen{}
-	for _, x := range r.records() {
-		table, ok := strings.CutPrefix(x.Topic, prefix+"."+database+".")
-		if !ok {
-			continue
-		}
-		if out[table] == nil {
-			out[table] = check.Seen{}
-		}
-		if err := out[table].Add(x.Value); err != nil {
-			t.Fatal(err)
-		}
+	report := j.Finish()
+	report.Name, report.Seed = t.Name(), w.Seed
+	for _, v := range report.Violations {
+		t.Error(v)
 	}
-	return out
+	history.Save(t, report)
+	t.Logf("%d changes committed; %d events, %d checkpoints, %d records and markers judged; violations %v", report.Changes, report.Events, report.Checkpoints, report.Raw, report.Count)
 }
 
 // snapshotDone waits until what is written from now on comes as changes: a task runs before its snapshot has begun.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,6 +104,15 @@ func (c *Cache) debianDatabase(ctx context.Context, kind Database, server, want 
 	}
 	p.Name = version(p.argv, kind) + " (Debian package)"
 	return p, nil
+}
+
+// Tool returns the command of a program that came with the server, such as mysqlbinlog, and its environment; nil if it has none of that name.
+func (p *Program) Tool(name string) (argv, env []string) {
+	path := filepath.Join(p.base, "bin", name)
+	if _, err := os.Stat(path); err != nil {
+		return nil, nil
+	}
+	return append(slices.Clone(p.argv[:len(p.argv)-1]), path), p.env
 }
 
 func (c *Cache) mavenDatabase(ctx context.Context, kind Database, major, name string) (*Program, error) {

@@ -32,7 +32,6 @@ type Registry struct {
 	revision int64
 	// status returns what a lane's owner says of it; see Status.
 	statuses map[uint32]registry.LaneStatus
-	pins     []map[string]uint32
 	// kept holds the checkpoints of the mutant that keeps them here.
 	kept map[string][]byte
 	// Status asks a host's task for its status; Tell gives a host its lanes.
