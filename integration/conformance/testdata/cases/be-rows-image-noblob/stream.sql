@@ -1,0 +1,11 @@
+set timestamp=1700000000;
+set session binlog_row_image=noblob;
+insert into t values (3,'three','doc three',x'03','[3]');
+insert into t (id,name) values (4,'four');
+update t set doc='new document' where id=1;
+update t set name='uno' where id=1;
+update t set raw=x'ff', j='{"a": 2}' where id=1;
+update t set id=5 where id=2;
+delete from t where id=3;
+set session binlog_row_image=full;
+insert into t values (6,'six','doc six',x'06','{}');
