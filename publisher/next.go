@@ -23,6 +23,10 @@ func (t *task) next() {
 		t.machine.Took(t.clock(), lane.Taken{End: true, Urgent: true})
 		return
 	}
+	if err := t.action.failed(); err != nil {
+		t.broke(err)
+		return
+	}
 	w := waking{stream: t.stream.ch, inbox: t.inbox.wake, broken: t.producer.Broken()}
 	at, ok := t.machine.WakeAt()
 	if t.held > 0 { // streaming.delay.ms

@@ -226,6 +226,11 @@ func (b *inbox) put(l *registry.Lane) {
 		b.lane, b.fresh, b.gone = l, true, l == nil
 	}
 	b.mu.Unlock()
+	b.poke()
+}
+
+// poke wakes the lane, so that it looks at what may have changed.
+func (b *inbox) poke() {
 	select {
 	case b.wake <- struct{}{}:
 	default:

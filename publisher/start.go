@@ -224,6 +224,9 @@ func (t *task) open(ctx context.Context) error {
 		return fmt.Errorf("subscribe to %s at capturer %s: %w", t.source, addr, err)
 	}
 	t.stream = t.p.out.pump(s)
+	if t.action = t.newAction(&cfg); t.action != nil {
+		t.action.start(t.work)
+	}
 	t.running()
 	return nil
 }

@@ -58,6 +58,7 @@ type task struct {
 	careful  int    // messages that are committed one by one; see carefulMessages
 	encoded  convert.Output
 	stream   *pump
+	action   *action // heartbeat.action.query; nil: none
 	start    start
 	place    place
 	// atLeastOnce: the broker refused transactions.
@@ -427,6 +428,8 @@ func (t *task) offsets() offsets {
 
 // release drops the stream and the producer with its open transaction.
 func (t *task) release() {
+	t.action.close()
+	t.action = nil
 	if t.stream != nil {
 		t.stream.close()
 		t.stream = nil

@@ -49,6 +49,7 @@ func (e *Encoder) batch(b *rowv1.Batch, out *Output, cut pieces) error {
 	now := e.opts.Now()
 	start, begun := uint64(0), 0
 	metadata := e.txn.on && !b.Snapshot
+	e.sortSources(b)
 	for i := range n {
 		end := uint64(b.GroupEnd[i])
 		if end < start || end > uint64(len(b.Payload)) {
@@ -62,7 +63,7 @@ func (e *Encoder) batch(b *rowv1.Batch, out *Output, cut pieces) error {
 			begun = e.reach(b, begun, t, i, out)
 		}
 		op := row.Op(b.GroupOp[i])
-		if op != row.Read && strings.IndexByte(e.cfg.SkippedOperations, byte(op)) >= 0 {
+		if op != row.Read && (strings.IndexByte(e.cfg.SkippedOperations, byte(op)) >= 0 || e.isForeign(b, i)) {
 			start = end
 			continue
 		}
@@ -81,6 +82,27 @@ func (e *Encoder) batch(b *rowv1.Batch, out *Output, cut pieces) error {
 		e.reach(b, begun, len(b.TxnFlags), n, out)
 	}
 	return nil
+}
+
+// sortSources finds out which sources of a batch's GTIDs are not wanted.
+func (e *Encoder) sortSources(b *rowv1.Batch) {
+	e.foreign = e.foreign[:0]
+	if len(e.gtids.include) == 0 && len(e.gtids.exclude) == 0 {
+		return
+	}
+	for _, sid := range b.Sids {
+		source, _, _ := strings.Cut(sid, ":") // a tag is none of its name
+		e.foreign = append(e.foreign, !e.gtids.selects(source))
+	}
+}
+
+// isForeign says whether a group is of a transaction of a source that is not wanted. Transactions without GTID are nobody's.
+func (e *Encoder) isForeign(b *rowv1.Batch, group int) bool {
+	if len(e.foreign) == 0 {
+		return false
+	}
+	sid := int(at(b.TxnSid, int(at(b.GroupTxn, group))))
+	return sid > 0 && sid <= len(e.foreign) && e.foreign[sid-1]
 }
 
 // groupRows converts the rows of e.group, whose images are payload.

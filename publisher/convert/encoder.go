@@ -39,7 +39,8 @@ type Encoder struct {
 
 	naming      naming
 	messageKeys []messageKey
-	columns     columnFilter
+	columns     nameFilter
+	gtids       nameFilter // on the sources of transactions
 	mappers     []mapper
 
 	plans   map[uint32]*plan
@@ -58,6 +59,9 @@ type Encoder struct {
 
 	// lastRow is the number of the last row of the log within its event.
 	lastRow uint32
+
+	// foreign says of each source of a batch's GTIDs, by its index in the batch, whether its rows are left out; empty if all are wanted.
+	foreign []bool
 
 	// Scratch of Batch.
 	index int // of the row in its group
@@ -149,6 +153,12 @@ func (e *Encoder) compileFilters() error {
 	if e.columns.exclude, err = anchoredList("column.exclude.list", e.cfg.ExcludeColumns); err != nil {
 		return err
 	}
+	if e.gtids.include, err = anchoredList("gtid.source.includes", e.cfg.IncludeGTIDs); err != nil {
+		return err
+	}
+	if e.gtids.exclude, err = anchoredList("gtid.source.excludes", e.cfg.ExcludeGTIDs); err != nil {
+		return err
+	}
 	if e.mappers, err = mappers(e.cfg.Raw); err != nil {
 		return err
 	}
@@ -156,11 +166,11 @@ func (e *Encoder) compileFilters() error {
 	return err
 }
 
-// columnFilter is column.include.list and column.exclude.list.
-type columnFilter struct{ include, exclude []*regexp.Regexp }
+// nameFilter is an include and an exclude list: of columns (database.table.column), of the sources of GTIDs.
+type nameFilter struct{ include, exclude []*regexp.Regexp }
 
-// selects reports whether a column (database.table.column) is part of values.
-func (f *columnFilter) selects(name string) bool {
+// selects reports whether a name is in the include list, if there is one, and not in the other.
+func (f *nameFilter) selects(name string) bool {
 	matches := func(list []*regexp.Regexp) bool {
 		for _, re := range list {
 			if re.MatchString(name) {

@@ -88,6 +88,9 @@ func (p *parser) buildFilters(c *Connector) {
 	c.IncludeTables, c.ExcludeTables = p.patterns("table.include.list"), p.patterns("table.exclude.list")
 	c.IncludeColumns, c.ExcludeColumns = p.patterns("column.include.list"), p.patterns("column.exclude.list")
 	c.IgnoreBuiltin = p.boolean("table.ignore.builtin")
+	if p.boolean("gtid.source.filter.dml.events") {
+		c.IncludeGTIDs, c.ExcludeGTIDs = p.patterns("gtid.source.includes"), p.patterns("gtid.source.excludes")
+	}
 	for _, part := range strings.Split(p.in["message.key.columns"], ";") {
 		m := keyColumns.FindStringSubmatch(part)
 		if m == nil {
@@ -163,6 +166,7 @@ func (p *parser) buildEvents(c *Connector) {
 	c.TopicStrategy, c.TopicRouting = p.strategy(), p.topicRouting()
 	c.TransactionTopic = p.get("topic.transaction")
 	c.HeartbeatInterval = p.millis("heartbeat.interval.ms")
+	c.HeartbeatQuery = trim(p.in["heartbeat.action.query"])
 	c.HeartbeatPrefix = p.get("topic.heartbeat.prefix")
 	c.HeartbeatTopic = trim(p.in["topic.heartbeat.name"])
 	c.StreamingDelay = p.millis("streaming.delay.ms")

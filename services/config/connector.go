@@ -41,7 +41,10 @@ type Connector struct {
 	IncludeTables, ExcludeTables       []string // table.include.list, .exclude.list
 	IncludeColumns, ExcludeColumns     []string // column.include.list, .exclude.list
 	IgnoreBuiltin                      bool     // table.ignore.builtin
-	MessageKeyColumns                  []KeyColumns
+	// Rows of other GTID sources are left out: gtid.source.includes, .excludes; nil where gtid.source.filter.dml.events is false. A source is a
+	// server's UUID, MariaDB's "domain-server".
+	IncludeGTIDs, ExcludeGTIDs []string
+	MessageKeyColumns          []KeyColumns
 
 	// Values.
 	DecimalMode        string // decimal.handling.mode: precise, double, string
@@ -73,6 +76,7 @@ type Connector struct {
 	TopicRouting          *TopicRouting // of the regex strategies; nil with others
 	TransactionTopic      string        // topic.transaction
 	HeartbeatInterval     time.Duration
+	HeartbeatQuery        string        // heartbeat.action.query
 	HeartbeatPrefix       string        // topic.heartbeat.prefix
 	HeartbeatTopic        string        // topic.heartbeat.name, the whole name; empty: made of the prefix and topic.prefix
 	StreamingDelay        time.Duration // streaming.delay.ms
