@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 )
 
@@ -175,7 +174,19 @@ func NewConverter(kind string, options map[string]string) Converter {
 		DecimalText: strings.EqualFold(trim(options["decimal.format"]), "NUMERIC"), Options: maps.Clone(options)}
 }
 
-// Fast reports whether records are written as events are made, JSON with its key, value and headers: no converter stands behind.
-func (c *Connector) Fast() bool {
-	return c.KeyConverter.Class == "json" && c.ValueConverter.Class == "json" && slices.Contains([]string{"", "simple"}, c.HeaderConverter.Class)
+// converterSecret reports whether a name is that of a converter's password.
+func converterSecret(name string) bool {
+	for _, option := range []string{"key.converter.", "value.converter.", "header.converter."} {
+		rest, ok := strings.CutPrefix(name, option)
+		if !ok {
+			continue
+		}
+		rest = strings.TrimPrefix(rest, "avro.") // CloudEvents' own converter
+		for _, p := range plugins() {
+			if o, known := p.option(rest); known && p.is(PlainConverter) && o.Type == "PASSWORD" {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -223,6 +223,9 @@ func Secret(name string) bool {
 			return true
 		}
 	}
+	if converterSecret(name) {
+		return true
+	}
 	n := strings.ToLower(name)
 	for _, word := range []string{"secret", "password", "passwd", "token", "jaas", "credential", "auth.user.info", "connectionstring", "connection.string", "salt", "private.key", ".key.pem"} {
 		if strings.Contains(n, word) {
