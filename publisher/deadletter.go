@@ -71,18 +71,23 @@ func (d *deadLetters) reject(ctx context.Context, s *sink, l letter) error {
 	if len(l.value) > maxLetterValue {
 		l.value = nil
 	}
-	// A set lives as long as the producer. Letters are few, and a flood of them is bounded by what a person would look at anyway: it costs 1 KB each.
-	set := []kafka.Header{
-		{Key: "__connect.errors.topic", Value: []byte(l.topic)},
-		{Key: "__connect.errors.connector.name", Value: []byte(t.id.Connector)},
-		{Key: "__connect.errors.task.id", Value: []byte(strconv.Itoa(int(t.id.Task)))},
-		{Key: "__connect.errors.stage", Value: []byte(l.stage)},
-		{Key: "__connect.errors.exception.message", Value: []byte(l.err.Error())},
-		{Key: "__rowmesh.errors.source.position", Value: []byte(l.place)},
+	d.batch.Add(d.id, 0, kafka.None, l.key, l.value)
+	r := &d.batch.Records[0]
+	for _, h := range []struct{ name, value string }{
+		{"__connect.errors.topic", l.topic},
+		{"__connect.errors.connector.name", t.id.Connector},
+		{"__connect.errors.task.id", strconv.Itoa(int(t.id.Task))},
+		{"__connect.errors.stage", l.stage},
+		{"__connect.errors.class.name", l.class},
+		{"__connect.errors.exception.message", l.err.Error()},
+		{"__rowmesh.errors.source.position", l.place},
+	} {
+		if h.value == "" {
+			continue
+		}
+		d.batch.Own = append(d.batch.Own, kafka.OwnHeader{Name: s.headerName(h.name), Off: int32(len(d.batch.Arena)), Len: int32(len(h.value))})
+		d.batch.Arena = append(d.batch.Arena, h.value...)
 	}
-	if l.class != "" {
-		set = append(set, kafka.Header{Key: "__connect.errors.class.name", Value: []byte(l.class)})
-	}
-	d.batch.Add(d.id, 0, t.producer.Headers(set), l.key, l.value)
+	r.OwnCount = int32(len(d.batch.Own))
 	return t.producer.Produce(ctx, &d.batch)
 }

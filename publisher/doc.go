@@ -8,6 +8,9 @@
 //	                     bounded by        |
 //	                     credit            └─> status (etcd, newest only), progress (Report), metrics (per batch)
 //
+// A connector that configures transforms, or converters other than JSON's, has a second step between encode and produce (stage.go): the encoder's payloads become
+// Connect's data (record), go through the transforms (transform) and are converted (converter). Without them nothing of it runs.
+//
 // What it guarantees is what package lane argues: each row of a lane is in Kafka exactly once and in order for read_committed consumers, and at least once
 // with zombies fenced for the others. Where the broker refuses transactions and the connector does not require them, the lane falls back to at least once:
 // idempotent producer, flush, then the checkpoint; its status says so.
@@ -18,6 +21,7 @@
 // Memory, per lane: 4 MiB of credit in received batches, an arena of one encoded batch, and the producer's queue (Config.QueueBytes, 8 MiB).
 //
 // What is not delivered: with errors.tolerance=none nothing is skipped. A table whose rows the capturer cannot read stops alone; its rows follow, once and in order,
-// when the cause is mended and a user restarts the task (stopped.go). For a record that cannot be sent the lane stops with table, key, position and size. With errors.tolerance=all a record
-// that is too large or cannot be converted goes to errors.deadletterqueue.topic.name, or is logged and counted by name where there is none.
+// when the cause is mended and a user restarts the task (stopped.go). For a record that cannot be sent the lane stops with table, key, position and size, and when it starts again it
+// commits transaction by transaction, so that all before the record is delivered. With errors.tolerance=all a record
+// that is too large, that a transform fails on or that cannot be converted goes to errors.deadletterqueue.topic.name, or is logged and counted by name where there is none.
 package publisher

@@ -286,6 +286,49 @@ func TestTooLargeRecordsGoToTheDeadLetterQueue(t *testing.T) {
 	})
 }
 
+func TestTransformedRecordsGoWhereTransformsSay(t *testing.T) {
+	w := newWorld(t, 20, map[string]string{
+		"transforms": "u,r", "transforms.u.type": "io.debezium.transforms.ExtractNewRecordState", "transforms.u.add.headers": "op",
+		"transforms.r.type": "org.apache.kafka.connect.transforms.RegexRouter", "transforms.r.regex": "(.*)t0", "transforms.r.replacement": "$1routed",
+	})
+	w.publisher("a")
+	w.mesh.assign(w.lane(0, 1, "a"))
+	w.ids("routed", 20)
+	w.src.grow(30)
+	if diff := cmp.Diff(series(50), w.ids("routed", 50)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A record that a transform fails on stops the lane, with what failed and where, or goes to the dead letter queue.
+func TestTransformFails(t *testing.T) {
+	sinkOnly := map[string]string{"transforms": "o", "transforms.o.type": "org.apache.kafka.connect.transforms.InsertField$Value", "transforms.o.offset.field": "o", "rowmesh.restart": "false"}
+	t.Run("stops", func(t *testing.T) {
+		w := newWorld(t, 3, sinkOnly)
+		w.publisher("a")
+		l := w.lane(0, 1, "a")
+		w.mesh.assign(l)
+		w.until("failed", func() bool { return w.mesh.status(l.LaneID).State == registry.LaneFailed })
+		st := w.mesh.status(l.LaneID)
+		for _, part := range []string{w.name + ".db.t0", `{"id":1}`, "binlog.000001:1", "TRANSFORMATION", "transform o", "Only SinkRecord supported for [field insertion]"} {
+			if !strings.Contains(st.Trace, part) {
+				t.Errorf("the trace does not name %q: %s", part, st.Trace)
+			}
+		}
+	})
+	t.Run("dead letters", func(t *testing.T) {
+		w := newWorld(t, 3, sinkOnly)
+		w.conf["errors.tolerance"] = "all"
+		w.conf["errors.deadletterqueue.topic.name"] = w.name + ".db.dead"
+		w.configure()
+		w.publisher("a")
+		w.mesh.assign(w.lane(0, 1, "a"))
+		if diff := cmp.Diff(series(3), w.ids("dead", 3)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 func TestGap(t *testing.T) {
 	for mode, want := range map[string]registry.LaneState{"initial": registry.LaneFailed, "when_needed": registry.LaneRunning} {
 		t.Run(mode, func(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"github.com/rowmesh/rowmesh/publisher/convert"
 	"github.com/rowmesh/rowmesh/publisher/transform"
 	"github.com/rowmesh/rowmesh/services/config"
+	"github.com/rowmesh/rowmesh/services/row"
 )
 
 // stageConfig is a connector with Debezium's defaults and these options.
@@ -243,5 +244,40 @@ func BenchmarkStage(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*rows), "ns/record")
 		})
+	}
+}
+
+// TestKeyChangeHeaders: both ways of writing the header of a key change spell Connect's dates and times alike, as Kafka's Values.convertToString does.
+func TestKeyChangeHeaders(t *testing.T) {
+	column := func(i uint32, name string, kind rowv1.Kind, typ string, length uint32) *rowv1.Column {
+		return &rowv1.Column{Name: name, Kind: kind, TypeName: typ, TypeExpression: typ, Position: i, Length: &length}
+	}
+	table := &rowv1.Table{SchemaId: 1, Database: "db", Table: "t", Key: []uint32{0, 1, 2, 3}, Columns: []*rowv1.Column{
+		column(1, "d", rowv1.Kind_KIND_DATE, "DATE", 0), column(2, "t", rowv1.Kind_KIND_TIME, "TIME", 3), column(3, "dt", rowv1.Kind_KIND_DATETIME, "DATETIME", 3),
+		column(4, "s", rowv1.Kind_KIND_STRING, "VARCHAR", 9)}}
+	image := func(b []byte, day uint64) []byte {
+		b = row.AppendUint(append(b, 0), row.PackDate(2024, 2, day))
+		b = row.AppendInt(b, 3_723_004_000) // 01:02:03.004
+		b = row.AppendDatetime(b, row.PackDatetime(row.PackDate(2024, 2, day), 0, 0, 0, (day-28)*5000))
+		return row.AppendBytes(b, `a"\`)
+	}
+	batch := &rowv1.Batch{Seq: 1, File: "binlog.000001", TxnFlags: []byte{0}, TxnCommitUs: []uint64{1}, GroupTxn: []uint32{0}, GroupSchema: []uint32{1}, GroupOp: []byte{'u'},
+		GroupRows: []uint32{1}, GroupPos: []uint64{4}, GroupTime: []uint32{1}, GroupFlags: []byte{0}, Payload: image(image(nil, 28), 29)}
+	batch.GroupEnd = []uint32{uint32(len(batch.Payload))}
+	messages := []*capturev1.SubscribeResponse{{Message: &capturev1.SubscribeResponse_Schema{Schema: table}}, {Message: &capturev1.SubscribeResponse_Batch{Batch: batch}}}
+	cfg := stageConfig("mysql", map[string]string{})
+	cfg.TimeMode = "connect"
+	want, got := encode(t, cfg, false, messages), encode(t, cfg, true, messages)
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("record %d:\nstage   %s\nencoder %s", i, got[i], want[i])
+		}
+	}
+	const header = `__debezium.newkey={"d":2024-02-29,"t":01:02:03.004Z,"dt":2024-02-29T00:00:00.005Z,"s":"a\"\\"}`
+	if !strings.Contains(want[0], header) {
+		t.Errorf("no %s in %s", header, want[0])
+	}
+	if old := `__debezium.oldkey={"d":2024-02-28,"t":01:02:03.004Z,"dt":2024-02-28,`; !strings.Contains(want[2], old) {
+		t.Errorf("no %s in %s", old, want[2])
 	}
 }

@@ -18,7 +18,7 @@ func headerEscape[T []byte | string](dst []byte, s T) []byte {
 }
 
 // appendHeaderStruct appends the key of an image as SimpleHeaderConverter prints a struct: strings with only the quote and the backslash escaped,
-// numbers plainly, bytes in base64, Connect's own dates and times as text. tail closes it.
+// numbers plainly, bytes in base64, Connect's own dates and times as text without quotes. tail closes it.
 func appendHeaderStruct(dst []byte, fields []field, tail []byte, cells []row.Cell, trim bool) ([]byte, error) {
 	dst = append(dst, '{')
 	for i := range fields {
@@ -51,12 +51,12 @@ func (c *column) appendHeaderValue(dst []byte, cell *row.Cell, trim bool) ([]byt
 		text.op = opDateText
 		start := len(dst)
 		dst, err := text.appendValue(dst, cell, trim)
-		if err == nil {
-			dst = append(dst[:start+len(`"YYYY-MM-DD`)], '"')
+		if err == nil { // without the quotes, and without a time
+			dst = dst[:start+copy(dst[start:], dst[start+1:start+1+len("YYYY-MM-DD")])]
 		}
 		return dst, err
 	case c.op == opTimeMillis:
-		return appendMillisText(append(dst, '"'), cell.Int()), nil
+		return appendMillisText(dst, cell.Int()), nil
 	case c.op == opDatetimeMillis && connect:
 		return c.appendHeaderDatetime(dst, cell.Fixed64())
 	}
@@ -70,19 +70,19 @@ func (c *column) appendHeaderDatetime(dst []byte, packed uint64) ([]byte, error)
 	if state != dateGood {
 		return dst, dateError(year, month, day, state)
 	}
-	dst = appendDateText(append(dst, '"'), year, month, day)
+	dst = appendDateText(dst, year, month, day)
 	clock := int64(hour*3600+minute*60+second)*1e6 + int64(micro)
 	if clock/1000 == 0 {
-		return append(dst, '"'), nil
+		return dst, nil
 	}
 	return appendMillisText(append(dst, 'T'), clock), nil
 }
 
-// appendMillisText appends a time of day in microseconds as HH:MM:SS.mmmZ and the closing quote.
+// appendMillisText appends a time of day in microseconds as HH:MM:SS.mmmZ.
 func appendMillisText(dst []byte, micros int64) []byte {
 	s := int(micros / 1e6)
 	dst = appendClock(dst, s/3600, s/60%60, s%60)
 	dst = append(dst, '.')
 	ms := int(micros / 1000 % 1000)
-	return append(dst, byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z', '"')
+	return append(dst, byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
 }

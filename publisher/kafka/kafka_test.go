@@ -98,6 +98,9 @@ func read(t *testing.T, name, isolation string, partition int32, n int) []string
 		for _, h := range m.Headers {
 			s += fmt.Sprintf(" %s:%s", h.Key, text(h.Value))
 		}
+		if m.Timestamp.Year() == 1970 { // one that the record came with
+			s += fmt.Sprintf(" at %d", m.Timestamp.UnixMilli())
+		}
 		got = append(got, s)
 	}
 	return got
@@ -161,6 +164,48 @@ func TestProduceInTransactions(t *testing.T) {
 			}
 			if diff := cmp.Diff(want, read(t, name, "read_committed", 1, len(want))); diff != "" {
 				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestOwnHeaders: records with headers and times of their own, with the shim and without it.
+func TestOwnHeaders(t *testing.T) {
+	for _, plain := range []bool{false, true} {
+		t.Run(fmt.Sprintf("plain=%v", plain), func(t *testing.T) {
+			name := topic(t, 1)
+			p := newProducer(t, Config{Client: client(t), TransactionalID: name, Plain: plain})
+			id, err := p.Topic(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, z := p.HeaderName("a"), p.HeaderName("z")
+			if err := p.Fence(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var b Batch
+			b.Add(id, 0, None, []byte("k"), []byte("v"))
+			b.Own = append(b.Own, OwnHeader{Name: z, Off: 0, Len: 1}, OwnHeader{Name: a, Len: None}, OwnHeader{Name: a, Off: 1, Len: 0})
+			b.Records[0].OwnCount, b.Records[0].Timestamp = 3, 7000
+			b.Add(id, 0, None, nil, []byte("w"))
+			b.Records[1].Timestamp = 8000
+			b.Add(id, 0, None, nil, []byte("x"))
+			b.Records[2].OwnFrom, b.Records[2].OwnCount = 2, 1
+			if err := p.Begin(); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Produce(t.Context(), &b); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Commit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{"k=v z:k a:null a: at 7000", "null=w at 8000", "null=x a:"}, read(t, name, "read_committed", 0, 3)); diff != "" {
+				t.Error(diff)
+			}
+			b.Records[2].OwnCount = 2
+			if err := p.Produce(t.Context(), &b); err == nil {
+				t.Error("headers outside of the batch were taken")
 			}
 		})
 	}
