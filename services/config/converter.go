@@ -59,6 +59,20 @@ func findConverter(class string) (Plugin, bool) {
 	return best, rank >= 0
 }
 
+// converterClasses returns the classes that an option may name.
+func converterClasses(option string) (out []string) {
+	kind := PlainConverter
+	if option == "header.converter" {
+		kind = HeaderConverter
+	}
+	for _, p := range plugins() {
+		if p.is(kind) && p.Use != Refused {
+			out = append(out, p.Class)
+		}
+	}
+	return out
+}
+
 // checkConverter checks the class that an option names, and the options that the class defines.
 func (p *parser) checkConverter(o *Option, class string) {
 	plugin, found := findConverter(class)

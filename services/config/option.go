@@ -96,6 +96,9 @@ func newCatalog(f Flavor) *catalog {
 		if f == MariaDB {
 			o.asMariaDB(order)
 		}
+		if strings.HasSuffix(o.Name, ".converter") {
+			o.Values = converterClasses(o.Name)
+		}
 		c.add(o)
 	}
 	sort.SliceStable(c.prefixes, func(i, j int) bool { return len(c.prefixes[i].Name) > len(c.prefixes[j].Name) })
