@@ -104,16 +104,13 @@ func payload(record string) string {
 	return value
 }
 
-// around shows where two lines differ: the fields, or the bytes around the first difference.
+// around shows where two lines differ: the fields, and the bytes around the first difference.
 func around(want, got string, most int) string {
 	name, _, _ := strings.Cut(want, "=")
-	if fields := paths(want, got, most); fields != "" {
-		return name + fields
-	}
 	p := 0
 	for p < min(len(want), len(got)) && want[p] == got[p] {
 		p++
 	}
 	from := max(0, p-60)
-	return fmt.Sprintf("%s\n    want …%.200s\n    got  …%.200s", name, want[from:], got[min(from, len(got)):])
+	return fmt.Sprintf("%s%s\n    from byte %d on\n    want …%.200s\n    got  …%.200s", name, paths(want, got, most), from, want[from:], got[min(from, len(got)):])
 }

@@ -48,7 +48,7 @@ func masks() []masking {
 		{threadRE, constant(`"thread":#`)}, // null for some events of one and the same run
 		{serverRE, constant(`"server_id":#`)},
 		{txnRE, constant(`"id":"#"`)},
-		{correlationRE, constant(`"id":"#","aggregate_type"`)},
+		{correlationRE, constant(`"id":"#","type":"`)},
 		{notificationRE, constant(`"timestamp":#`)},
 		{windowRE, constant(`WindowTimestamp":"#`)},
 		{additionalRE, sortedMembers},
@@ -89,7 +89,7 @@ var (
 	// A transaction is named by its GTID, or by file and position.
 	txnRE = regexp.MustCompile(`"(id|[a-z_]*transaction_id)"( ?: ?)"([0-9a-f]{8}-[0-9a-f-]{27}:[^"]*|file=[^"]*|\d+-\d+-\d+)"`)
 	// A notification is named by a random uuid.
-	correlationRE  = regexp.MustCompile(`"(id|correlationId)":"[0-9a-f-]{36}","(aggregateType|aggregate_type)"`)
+	correlationRE  = regexp.MustCompile(`"id":"[0-9a-f-]{36}","type":"`)
 	notificationRE = regexp.MustCompile(`"timestamp":\d+`)
 	windowRE       = regexp.MustCompile(`WindowTimestamp\\*": ?\\*"[0-9T:.Z-]+`)
 	additionalRE   = regexp.MustCompile(`"additional_data":\{[^}]*\}`)
