@@ -19,6 +19,7 @@ import (
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/registry"
 	"github.com/rowmesh/rowmesh/services/row"
+	"github.com/rowmesh/rowmesh/services/source"
 )
 
 // storeRetry is how long a reader waits before it tries again to store a schema version. Rows that follow a DDL of their table wait for it: a capturer that
@@ -46,7 +47,7 @@ func (r *reader) statement(ctx context.Context, ev *binlog.Event) error {
 	}
 	before := r.tables.names()
 	next := r.tables.catalog.Clone() // the statement comes again if its versions cannot be stored
-	changes, err := next.Apply(ev.Database, ev.SQL, r.session(&ev.Session))
+	changes, err := next.Apply(ev.Database, ev.SQL, StatementOptions(r.info, &ev.Session))
 	if err == nil && len(changes) == 0 {
 		r.tables.catalog = next
 		return nil
@@ -72,14 +73,11 @@ func (r *reader) statement(ctx context.Context, ev *binlog.Event) error {
 	return nil
 }
 
-// Before these versions explicit_defaults_for_timestamp was off unless somebody set it.
-const (
-	explicitSinceMySQL   = 80002
-	explicitSinceMariaDB = 101000
-)
+// explicitSinceMySQL is the version before which explicit_defaults_for_timestamp was off unless somebody set it, and the log did not say.
+const explicitSinceMySQL = 80002
 
-// session says what a statement means by what its session was set to.
-func (r *reader) session(s *binlog.Session) schema.ApplyOptions {
+// StatementOptions says what a statement of a server's log means by what its session was set to.
+func StatementOptions(info source.Info, s *binlog.Session) schema.ApplyOptions {
 	o := schema.SessionOptions(s.SQLMode, s.ErrorCode)
 	if name, cs, ok := charset.ByCollation(s.ServerCollation); ok {
 		o.Charset, o.Collation = cs, name
@@ -88,11 +86,8 @@ func (r *reader) session(s *binlog.Session) schema.ApplyOptions {
 	case binlog.ImplicitTimestamps:
 		o.ImplicitTimestamp = true
 	case binlog.UnknownTimestamps:
-		since := explicitSinceMySQL
-		if r.info.Flavor == config.MariaDB {
-			since = explicitSinceMariaDB
-		}
-		o.ImplicitTimestamp = r.info.Number() < since
+		// MariaDB says when it is on since it is by default.
+		o.ImplicitTimestamp = info.Flavor == config.MariaDB || info.Number() < explicitSinceMySQL
 	}
 	return o
 }

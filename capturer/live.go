@@ -189,7 +189,7 @@ func (s *liveSession) Shapes(ctx context.Context, wants func(database, table str
 	if err != nil {
 		return nil, nil, err
 	}
-	options := newCatalog(s.info).Options()
+	options := NewCatalog(s.info).Options()
 	var out []*rowv1.Table
 	for _, t := range sizes {
 		text, err := s.ShowCreate(ctx, t.Database, t.Table)

@@ -45,7 +45,7 @@ func newTables(ctx context.Context, r *reader, session Session) (*tables, error)
 	if err := r.src.history.load(ctx); err != nil {
 		return nil, fmt.Errorf("load the schema versions of source %s: %w", r.src.id, err)
 	}
-	t := &tables{catalog: newCatalog(r.info), guesses: make(map[[2]string]*rowv1.Table), maps: make(map[*binlog.TableMap]*tableState)}
+	t := &tables{catalog: NewCatalog(r.info), guesses: make(map[[2]string]*rowv1.Table), maps: make(map[*binlog.TableMap]*tableState)}
 	databases, err := session.Databases(ctx)
 	if err != nil {
 		return nil, err
@@ -63,8 +63,8 @@ func newTables(ctx context.Context, r *reader, session Session) (*tables, error)
 	return t, nil
 }
 
-// newCatalog returns an empty catalogue for a server.
-func newCatalog(info source.Info) *schema.Catalog {
+// NewCatalog returns an empty catalogue for a server.
+func NewCatalog(info source.Info) *schema.Catalog {
 	return schema.NewCatalog(schema.Options{Flavor: info.Flavor, Version: info.Number(), LowerCaseNames: info.LowerCaseNames, ServerCharset: info.Charset, ServerCollation: info.Collation})
 }
 

@@ -43,6 +43,9 @@ const (
 	statusMariaXID          = 129
 )
 
+// optionExplicitTimestamp is explicit_defaults_for_timestamp among MariaDB's flags since 10.10.2 (OPTION_EXPLICIT_DEF_TIMESTAMP); MySQL leaves the bit alone.
+const optionExplicitTimestamp = 1 << 24
+
 // tooManyDatabases stands in place of the number of databases where there were more than fit.
 const tooManyDatabases = 254
 
@@ -69,7 +72,11 @@ func (q *queryInfo) parseStatus(status []byte) {
 	c := cursor{b: status}
 	for len(c.b) > 0 && !c.failed {
 		switch c.u8() {
-		case statusFlags2, statusAutoIncrement, statusDataWritten:
+		case statusFlags2:
+			if c.u32()&optionExplicitTimestamp != 0 {
+				q.session.Timestamps = ExplicitTimestamps
+			}
+		case statusAutoIncrement, statusDataWritten:
 			c.skip(4)
 		case statusSQLMode:
 			q.session.SQLMode = c.u64()

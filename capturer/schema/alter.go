@@ -1,5 +1,7 @@
 package schema
 
+import "github.com/rowmesh/rowmesh/services/config"
+
 // place says where a column goes.
 type place struct {
 	first bool
@@ -93,14 +95,14 @@ func (p *parser) alterClause(def *alterDef, database string) {
 		c.old = p.columnName()
 		c.def = p.columnDefinition(c.old)
 		c.place = p.place()
-		def.columns = append(def.columns, c)
+		def.addColumn(c)
 	case p.accept("CHANGE"):
 		p.accept("COLUMN")
 		c := columnChange{ifExists: p.ifExists()}
 		c.old = p.columnName()
 		c.def = p.columnDefinition(p.columnName())
 		c.place = p.place()
-		def.columns = append(def.columns, c)
+		def.addColumn(c)
 	case p.accept("ALTER"):
 		p.alterColumn(def)
 	case p.accept("RENAME"):
@@ -108,6 +110,9 @@ func (p *parser) alterClause(def *alterDef, database string) {
 	case p.accept("CONVERT", "TO"):
 		def.convert = &charset{}
 		for p.charsetClause(def.convert) {
+		}
+		if p.flavor != config.MariaDB {
+			def.options.charset = charset{} // the clause takes back what was said before
 		}
 	case p.accept("CONVERT", "PARTITION"):
 		p.name()
@@ -209,7 +214,7 @@ func (p *parser) alterAdd(def *alterDef) {
 				}
 				p.skipToComma()
 			} else {
-				def.columns = append(def.columns, columnChange{def: p.columnDefinition(p.name()), ifNotExists: ifNotExists})
+				def.addColumn(columnChange{def: p.columnDefinition(p.name()), ifNotExists: ifNotExists})
 			}
 			if !p.accept(",") {
 				break
@@ -220,7 +225,14 @@ func (p *parser) alterAdd(def *alterDef) {
 	}
 	c := columnChange{def: p.columnDefinition(p.columnName()), ifNotExists: ifNotExists}
 	c.place = p.place()
+	def.addColumn(c)
+}
+
+// addColumn takes a column, and the indexes that its attributes make in their turn: the server names indexes in the order of the clauses. MariaDB makes them also
+// of a column that is there already (IF NOT EXISTS).
+func (def *alterDef) addColumn(c columnChange) {
 	def.columns = append(def.columns, c)
+	def.addIndexes = append(def.addIndexes, c.def.keys()...)
 }
 
 // place takes FIRST or AFTER column.

@@ -32,10 +32,14 @@ func (def *alterDef) apply(t *table, p *parser, base charset) error {
 	if def.convert != nil {
 		t.convert(columns)
 	}
+	if p.ImplicitTimestamp {
+		t.implicitTimestamps()
+	}
 	added, err := def.applyIndexes(t, renamed)
 	if err != nil {
 		return err
 	}
+	t.remade()
 	if def.dropVersioning {
 		t.dropSystemPeriod()
 	}
@@ -61,10 +65,31 @@ func (def *alterDef) apply(t *table, p *parser, base charset) error {
 // convert is CONVERT TO CHARACTER SET: all text columns take it, also those that the same statement defines with another.
 func (t *table) convert(to charset) {
 	for _, c := range t.columns {
-		if c.Charset != "" && c.Charset != "binary" {
+		switch {
+		case c.Charset == "" || c.Charset == "binary":
+		case to.name == "binary" && c.Kind == rowv1.Kind_KIND_STRING:
+			// A default is in the bytes of the character set of before from now on; events spell what the statement said.
+			c.Kind, c.Charset, c.Collation = rowv1.Kind_KIND_BYTES, "", ""
+			c.TypeName = binaryName(c.TypeName)
+			c.TypeExpression = c.TypeName
+		default:
 			c.Charset, c.Collation = to.name, to.collation
 		}
 	}
+}
+
+// binaryName is the type that a text type turns into when the whole table turns binary.
+func binaryName(text string) string {
+	name := columnTypes[text].binary
+	switch {
+	case name != "":
+		return name
+	case text == "JSON": // MariaDB's, a LONGTEXT
+		return "LONGBLOB"
+	case strings.Contains(text, "VAR"):
+		return "VARBINARY"
+	}
+	return "BINARY"
 }
 
 // missing is a clause about something that the table does not have.
@@ -85,8 +110,7 @@ func (def *alterDef) applyColumns(t *table, p *parser) (map[string]string, error
 	changes := map[string]*columnChange{}
 	for i := range def.columns {
 		c := &def.columns[i]
-		firstTimestamp := !slices.ContainsFunc(t.columns, func(c *rowv1.Column) bool { return c.Kind == rowv1.Kind_KIND_TIMESTAMP })
-		c.def.resolve(t.charset, p.ApplyOptions, firstTimestamp)
+		c.def.resolve(t.charset, p.flavor, p.ApplyOptions)
 		if c.old == "" {
 			continue
 		}
@@ -191,6 +215,8 @@ func (def *alterDef) applyDefaults(t *table, p *parser, names map[string]string,
 		case d.drop:
 			// The column has none from now on, not even NULL; but so says SHOW CREATE TABLE of a TEXT that has the implicit one.
 			c.HasDefault, c.DefaultExpression = c.Nullable && !c.Computed, nil
+		case c.Computed, c.AutoIncrement && (c.Kind == rowv1.Kind_KIND_INT || c.Kind == rowv1.Kind_KIND_UINT):
+			// MariaDB takes a default of generated and AUTO_INCREMENT columns and forgets it.
 		default:
 			at := p.pos
 			p.pos = d.value
@@ -232,16 +258,6 @@ func (def *alterDef) applyIndexes(t *table, names map[string]string) (added int,
 	}
 	t.indexes = kept
 	added = len(kept)
-	for _, c := range def.columns {
-		if c.ifNotExists && t.column(c.def.column.Name) != c.def.column {
-			continue
-		}
-		for _, ix := range c.def.keys() {
-			if err := t.addIndex(ix); err != nil {
-				return 0, err
-			}
-		}
-	}
 	for _, ix := range def.addIndexes {
 		if err := t.addIndex(ix); err != nil {
 			return 0, err

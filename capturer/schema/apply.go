@@ -148,6 +148,14 @@ func (e *edit) lookup(id tableID) *rowv1.Table {
 	return e.catalog.tables[id]
 }
 
+// isSequence says whether a name is a sequence by now.
+func (e *edit) isSequence(id tableID) bool {
+	if there, ok := e.sequences[id]; ok {
+		return there
+	}
+	return e.catalog.sequences[id]
+}
+
 // base returns the default character set of a database as it is by now.
 func (e *edit) base(name string) charset {
 	if d, ok := e.databases[e.catalog.nameKey(name)]; ok && d != nil {
@@ -159,7 +167,8 @@ func (e *edit) base(name string) charset {
 // put stores a version and notes the change.
 func (e *edit) put(ch Change) {
 	if ch.After != nil {
-		e.tables[e.catalog.id(ch.After.Database, ch.After.Table)] = ch.After
+		id := e.catalog.id(ch.After.Database, ch.After.Table)
+		e.tables[id], e.sequences[id] = ch.After, false
 	}
 	if ch.Statement == "" {
 		ch.Statement = e.textOf(e.at, e.limit)
@@ -170,7 +179,7 @@ func (e *edit) put(ch Change) {
 // remove takes a table out and marks earlier changes of the same statement that made it.
 func (e *edit) remove(database, table string) {
 	id := e.catalog.id(database, table)
-	e.tables[id] = nil
+	e.tables[id], e.sequences[id] = nil, false
 	for i := range e.changes {
 		if ch := &e.changes[i]; ch.After != nil && e.catalog.id(ch.Database, ch.Table) == id {
 			ch.Passing = true

@@ -272,11 +272,12 @@ func hexText(digits string) string {
 	return strings.ToValidUTF8(string(b), "\uFFFD")
 }
 
-// resolve completes the column with what the table gives it: its character set, and the implicit rules of TIMESTAMP.
-func (d *columnDef) resolve(table charset, opts ApplyOptions, firstTimestamp bool) {
+// resolve completes the column with what the table gives it: its character set, and that a TIMESTAMP is NOT NULL unless it says NULL
+// (explicit_defaults_for_timestamp=OFF).
+func (d *columnDef) resolve(table charset, flavor config.Flavor, opts ApplyOptions) {
 	c := d.column
-	if c.Kind == rowv1.Kind_KIND_TIMESTAMP && opts.ImplicitTimestamp && !d.null {
-		d.implicitTimestamp(firstTimestamp)
+	if c.Kind == rowv1.Kind_KIND_TIMESTAMP && opts.ImplicitTimestamp && !d.null && !(c.Computed && flavor == config.MariaDB) {
+		d.notNull = true
 	}
 	switch d.family {
 	case familyText, familyMembers:
@@ -302,19 +303,23 @@ func (d *columnDef) resolve(table charset, opts ApplyOptions, firstTimestamp boo
 	}
 }
 
-// implicitTimestamp applies what explicit_defaults_for_timestamp=OFF means: a TIMESTAMP is NOT NULL unless it says NULL; the first one without default
-// takes the current time, the others the zero time.
-func (d *columnDef) implicitTimestamp(first bool) {
-	c := d.column
-	d.notNull = true
-	if d.explicitDefault || c.Computed {
-		return
-	}
-	d.explicitDefault, c.HasDefault = true, true
-	switch {
-	case first && !d.onUpdate:
-		c.DefaultExpression, c.AutoIncrement, c.Generated = ptr(epochDefault), true, true
-	default:
-		c.DefaultExpression = ptr("0000-00-00 00:00:00")
+// implicitTimestamps applies what explicit_defaults_for_timestamp=OFF means for a table: of its TIMESTAMP columns that are NOT NULL and have no default, the first
+// one of all TIMESTAMP columns takes the current time, the others the zero time. The server does so with each ALTER TABLE, also to columns that it leaves alone.
+func (t *table) implicitTimestamps() {
+	first := true
+	for _, c := range t.columns {
+		if c.Kind != rowv1.Kind_KIND_TIMESTAMP || c.Hidden {
+			continue
+		}
+		if !c.Nullable && !c.HasDefault && !c.Computed {
+			c.HasDefault = true
+			if first && !c.AutoIncrement { // ON UPDATE
+				// As with ON UPDATE behind a default: see columnAttribute.
+				c.DefaultExpression, c.AutoIncrement, c.Generated = ptr(epochDefault), t.flavor != config.MariaDB, t.flavor != config.MariaDB
+			} else {
+				c.DefaultExpression = ptr("0000-00-00 00:00:00")
+			}
+		}
+		first = false
 	}
 }

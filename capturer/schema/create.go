@@ -1,13 +1,10 @@
 package schema
 
-import (
-	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
-)
-
 // indexDef is an index as a statement defines it. Column definitions with PRIMARY KEY or UNIQUE make one too.
 type indexDef struct {
 	name        string // empty: the server makes one
 	columns     []string
+	whole       []string // those without a length
 	unique      bool
 	primary     bool
 	functional  bool
@@ -32,6 +29,7 @@ type tableOptions struct {
 	charset    charset
 	comment    *string
 	versioning bool
+	sequence   bool // SEQUENCE=1: what CREATE SEQUENCE makes (MariaDB)
 }
 
 // createTable takes what follows the table's name.
@@ -77,10 +75,10 @@ func (p *parser) createElement(def *createDef) {
 func (d *columnDef) keys() []*indexDef {
 	var out []*indexDef
 	if d.primary {
-		out = append(out, &indexDef{columns: []string{d.column.Name}, primary: true, unique: true})
+		out = append(out, &indexDef{columns: []string{d.column.Name}, whole: []string{d.column.Name}, primary: true, unique: true})
 	}
 	if d.unique {
-		out = append(out, &indexDef{columns: []string{d.column.Name}, unique: true})
+		out = append(out, &indexDef{columns: []string{d.column.Name}, whole: []string{d.column.Name}, unique: true})
 	}
 	return out
 }
@@ -152,10 +150,13 @@ func (p *parser) indexParts(ix *indexDef) {
 			ix.functional = true
 			p.skipParens()
 		} else {
-			ix.columns = append(ix.columns, p.columnName())
+			name := p.columnName()
+			ix.columns = append(ix.columns, name)
 			if p.cur().is("(") {
 				ix.prefix = true
 				p.skipParens()
+			} else {
+				ix.whole = append(ix.whole, name)
 			}
 			if p.accept("WITHOUT", "OVERLAPS") {
 				// The part is a period, and rows with equal columns may differ in it.
@@ -206,6 +207,8 @@ func (p *parser) tableOption(o *tableOptions) bool {
 		}
 	case p.accept("WITH", "SYSTEM", "VERSIONING"):
 		o.versioning = true
+	case p.accept("SEQUENCE", "=", "1"), p.accept("SEQUENCE", "1"):
+		o.sequence = true
 	case p.peek(1).is("=") && p.cur().kind == tokenWord:
 		p.pos += 2
 		if !p.skipParens() {
@@ -221,11 +224,12 @@ func (p *parser) tableOption(o *tableOptions) bool {
 func (def *createDef) build(t *table, base charset, opts ApplyOptions) error {
 	t.charset = def.options.charset.orElse(base)
 	t.comment = def.options.comment
-	first := true
 	for _, d := range def.columns {
-		d.resolve(t.charset, opts, first)
-		first = first && d.column.Kind != rowv1.Kind_KIND_TIMESTAMP
+		d.resolve(t.charset, t.flavor, opts)
 		t.columns = append(t.columns, d.column)
+	}
+	if opts.ImplicitTimestamp {
+		t.implicitTimestamps()
 	}
 	if def.systemPeriod() {
 		t.addSystemPeriod()

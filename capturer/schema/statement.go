@@ -9,8 +9,7 @@ func (e *edit) create() string {
 	case e.accept("TABLE"):
 		return e.createTableStatement(replace)
 	case e.accept("SEQUENCE"):
-		e.ifNotExists()
-		e.sequences[e.catalog.id(e.target())] = true
+		e.createSequence(replace)
 	case e.accept("DATABASE"), e.accept("SCHEMA"):
 		e.createDatabase(replace)
 	default:
@@ -54,12 +53,21 @@ func (e *edit) createTableStatement(replace bool) string {
 	t := &table{flavor: e.flavor, database: database, name: name}
 	switch {
 	case def.likeTable != "":
-		model := e.lookup(e.catalog.id(def.likeDB, def.likeTable))
+		like := e.catalog.id(def.likeDB, def.likeTable)
+		if e.isSequence(like) {
+			e.sequences[id] = true
+			return ""
+		}
+		model := e.lookup(like)
 		if model == nil {
 			return "the table that it is like is not known"
 		}
 		t = open(model, e.flavor)
 		t.database, t.name = database, name
+		t.remade()
+	case def.options.sequence:
+		e.sequences[id] = true
+		return ""
 	case def.query:
 		return "the statement does not say the columns of its query"
 	case len(def.columns) == 0:
@@ -72,6 +80,20 @@ func (e *edit) createTableStatement(replace bool) string {
 	}
 	e.put(Change{Type: CreateTable, Database: database, Table: name, After: t.seal()})
 	return ""
+}
+
+// createSequence takes what follows CREATE SEQUENCE. A sequence may replace a table.
+func (e *edit) createSequence(replace bool) {
+	ifNotExists := e.ifNotExists()
+	database, name := e.target()
+	id := e.catalog.id(database, name)
+	if e.failed || e.Failed || ifNotExists && e.lookup(id) != nil {
+		return
+	}
+	if replace && e.lookup(id) != nil {
+		e.dropTable(database, name, "")
+	}
+	e.sequences[id] = true
 }
 
 func (e *edit) createDatabase(replace bool) {
@@ -131,10 +153,15 @@ func (e *edit) alterTableStatement() string {
 	}
 	id := e.catalog.id(db, name)
 	v := e.lookup(id)
-	if v == nil {
-		if ifExists {
-			return ""
+	switch {
+	case v == nil && e.isSequence(id):
+		if def.renameTable != "" {
+			e.renameSequence(id, e.catalog.id(def.renameDB, def.renameTable))
 		}
+		return ""
+	case v == nil && ifExists:
+		return ""
+	case v == nil:
 		return "the table is not known"
 	}
 	t := open(v, e.flavor)
@@ -242,7 +269,15 @@ func (e *edit) dropTables(name string) {
 			e.tables[id] = nil
 		}
 	}
+	for id := range e.catalog.sequences {
+		if id.database == key {
+			e.sequences[id] = false
+		}
+	}
 }
+
+// renameSequence gives a sequence another name.
+func (e *edit) renameSequence(from, to tableID) { e.sequences[from], e.sequences[to] = false, true }
 
 // rename takes the list of RENAME TABLE; the clauses are done from left to right.
 func (e *edit) rename() {
@@ -261,8 +296,16 @@ func (e *edit) rename() {
 		db, table = e.catalog.storedName(db), e.catalog.storedName(table)
 		ch := Change{Type: AlterTable, Database: db, Table: table, PreviousDatabase: oldDB, PreviousTable: oldTable,
 			Statement: head + e.textOf(from, e.pos)}
-		v := e.lookup(e.catalog.id(oldDB, oldTable))
+		id := e.catalog.id(oldDB, oldTable)
+		v, sequence := e.lookup(id), e.isSequence(id)
 		e.remove(oldDB, oldTable)
+		if sequence {
+			e.renameSequence(id, e.catalog.id(db, table))
+			if !e.accept(",") {
+				break
+			}
+			continue
+		}
 		if v != nil {
 			t := open(v, e.flavor)
 			t.database, t.name = db, table

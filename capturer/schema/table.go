@@ -32,6 +32,7 @@ type index struct {
 	columns                    []string
 	unique, functional, prefix bool
 	hash                       bool
+	long                       bool // before the statement, the whole columns made it one
 }
 
 // primaryName is what servers call the primary key; no other index may have it.
@@ -57,6 +58,10 @@ func open(v *rowv1.Table, flavor config.Flavor) *table {
 			hash: ix.Hash})
 	}
 	t.key = names(v.Key)
+	for i := range t.indexes {
+		ix := &t.indexes[i]
+		ix.long = !ix.prefix && !ix.functional && t.long(ix.columns)
+	}
 	return t
 }
 
@@ -107,7 +112,7 @@ func (t *table) addIndex(def *indexDef) error {
 		}
 		ix.columns = append(ix.columns, c.Name)
 	}
-	ix.hash = t.flavor == config.MariaDB && ix.unique && !def.primary && !ix.functional && (def.hash || !ix.prefix && t.long(ix.columns))
+	ix.hash = t.flavor == config.MariaDB && ix.unique && !def.primary && !ix.functional && (def.hash || t.long(def.whole))
 	switch {
 	case def.primary:
 		ix.name = primaryName
@@ -158,6 +163,21 @@ func (t *table) long(names []string) bool {
 		}
 	}
 	return bytes > maxKeyBytes
+}
+
+// remade is what becomes of the indexes of a table that a statement copies or changes: MariaDB makes the hash of a unique index on a geometry an index on its first
+// bytes, and keeps one as a hash for as long as its columns are too long.
+func (t *table) remade() {
+	for i := range t.indexes {
+		ix := &t.indexes[i]
+		isGeometry := func(n string) bool { return t.column(n).Kind == rowv1.Kind_KIND_GEOMETRY }
+		if ix.hash && slices.ContainsFunc(ix.columns, isGeometry) {
+			ix.hash, ix.prefix = false, true
+		} else if t.flavor == config.MariaDB && ix.unique && ix.name != primaryName && !ix.functional && !ix.prefix {
+			ix.hash = ix.hash && !ix.long || t.long(ix.columns) // USING HASH stays
+		}
+	}
+	t.placeHashes()
 }
 
 // hiddenColumn makes a column that the server keeps for itself.
