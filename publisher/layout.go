@@ -113,6 +113,9 @@ func (t *task) settled() (bool, error) {
 	if t.place.taken.InSnapshot() || t.start.settle {
 		return false, nil
 	}
+	if t.place.taken.Source != nil && t.place.taken.Foreign() && !t.start.done { // another program's record, which the first row replaces
+		return false, nil
+	}
 	if t.start.skip == nil {
 		return true, nil
 	}
@@ -201,7 +204,7 @@ func (t *task) oldCheckpoint(ctx context.Context, store offsets, j uint32, layou
 		if fenced {
 			return o, found, nil
 		}
-		if found && j < t.lane.Count {
+		if found && !o.Foreign() && j < t.lane.Count { // lane 0 has frozen the record that it took over from another program: that proves nothing of its own
 			kept, frozen, _, err := store.Read(ctx, frozenKey)
 			if err != nil {
 				return o, false, err

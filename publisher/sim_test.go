@@ -44,6 +44,7 @@ type simHost struct {
 	host   *sim.Host
 	p      *Publisher
 	roster *roster
+	leave  func() // SIGTERM
 }
 
 // simSetup is what all worlds of one worker share: what costs time to make and is not changed.
@@ -94,6 +95,10 @@ func (x *simSetup) newSimulation(seed uint64, broken sim.Mutant, trace bool) *si
 	for i := range 2 + w.Rand.IntN(2) {
 		w.Hosts = append(w.Hosts, &sim.Host{Name: fmt.Sprintf("w%d", i), Up: true})
 	}
+	if w.Rand.IntN(6) == 0 { // it comes from Debezium
+		w.Broker.Put(offset.Key{Connector: sim.ConnectorName, Server: sim.Prefix}.Bytes(), w.Source.Foreign())
+	}
+	w.Leave = func(h *sim.Host) { s.hosts[h].leave() }
 	w.Registry.Start = s.start
 	w.Registry.Tell = func(h *sim.Host, lanes []registry.Lane) { s.hosts[h].roster.follow(lanes) }
 	w.Registry.Status = s.status
@@ -106,7 +111,8 @@ func (x *simSetup) newSimulation(seed uint64, broken sim.Mutant, trace bool) *si
 
 // start starts a publisher's process.
 func (s *simulation) start(h *sim.Host) {
-	x := &simHost{s: s, host: h}
+	ctx, leave := context.WithCancel(context.Background())
+	x := &simHost{s: s, host: h, leave: leave}
 	log := slog.New(slog.DiscardHandler)
 	if s.Tracing() {
 		log = slog.New(slog.NewTextHandler(simLog{s.World}, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
@@ -121,12 +127,12 @@ func (s *simulation) start(h *sim.Host) {
 	x.roster = &roster{p: x.p, assigned: map[registry.LaneID]registry.Lane{}}
 	x.roster.start = func(t *task) {
 		s.Go(h, fmt.Sprintf("%s/%d", h.Name, t.id.Task), func() uint64 { return t.lane.Generation }, func() {
-			t.ctx, t.work = context.Background(), context.Background()
+			t.ctx, t.work = ctx, context.Background()
 			defer t.release()
 			if err := t.loop(); err != nil {
 				s.Fail("task %d: %v", t.id.Task, err)
 			}
-			x.roster.ended(t.id, true)
+			x.roster.ended(t.id, ctx.Err() == nil)
 		})
 	}
 	s.hosts[h] = x
@@ -277,7 +283,12 @@ const (
 
 // run returns what went wrong first.
 func (s *simulation) run() string {
-	defer s.Close()
+	defer func() {
+		s.Close()
+		for _, x := range s.hosts {
+			x.leave()
+		}
+	}()
 	for range simSteps {
 		s.Step()
 		if s.Bad() != "" {

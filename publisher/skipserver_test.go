@@ -99,3 +99,32 @@ func TestSkipperReturned(t *testing.T) {
 		}
 	}
 }
+
+// A lane that still stands on another program's record, or in a snapshot, or on its way to where the layout before had been, holds up the next layout.
+func TestSettled(t *testing.T) {
+	l := &skipLog{gtids: true, txns: [][]int{{2}, {3}, {4}}}
+	ours, foreign, running := l.between(t, 2), l.offset(1, 0, 1), l.between(t, 2)
+	foreign.Token = nil
+	running.Source.Snapshot = "INITIAL"
+	ahead, err := newSkipper(config.MySQL, &registry.Layout{Count: 1}, []offset.Offset{l.between(t, 3)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		at    offset.Offset
+		start start
+		want  bool
+	}{
+		"own record":             {ours, start{}, true},
+		"another program's":      {foreign, start{}, false},
+		"that stays as it is":    {foreign, start{plan: plan{done: true}}, true},
+		"in a snapshot":          {running, start{}, false},
+		"found elsewhere":        {ours, start{settle: true}, false},
+		"behind what others had": {ours, start{skip: ahead}, false},
+	} {
+		x := &task{cfg: &config.Connector{Flavor: config.MySQL}, place: place{taken: c.at}, start: c.start}
+		if got, err := x.settled(); err != nil || got != c.want {
+			t.Errorf("%s: %v, %v; want %v", name, got, err, c.want)
+		}
+	}
+}

@@ -131,7 +131,7 @@ func (c *cursor) value(typ byte, meta uint16) (string, error) {
 		if byte(meta>>8) != typeString {
 			return "", fmt.Errorf("type %d in a string's place is not known here", meta>>8)
 		}
-		return c.text(int(meta&0xff)), nil
+		return c.text(int(meta & 0xff)), nil
 	case typeBlob:
 		return string(c.bytes(int(c.uint(int(meta))))), nil
 	}

@@ -3,6 +3,8 @@ package sim
 import (
 	"fmt"
 	"time"
+
+	"github.com/rowmesh/rowmesh/services/offset"
 )
 
 // transactionTimeout is what coordinators wait for a silent producer; publishers ask for as much.
@@ -129,6 +131,15 @@ func (b *Broker) coordinator(id string) *coordinator {
 		b.order = append(b.order, c)
 	}
 	return c
+}
+
+// Put puts a committed record into the offsets topic, as another program does.
+func (b *Broker) Put(key, value []byte) {
+	p := b.topic(OffsetsTopic, b.OffsetPartitions)[offset.Partition(key, b.OffsetPartitions)]
+	p.log = append(p.log, &Record{Key: key, Value: value, State: Committed, part: p})
+	if p.stable == len(p.log)-1 {
+		p.stable++
+	}
 }
 
 // initProducerID fences older producers of an id. It is answered once what they left open is ended.

@@ -67,6 +67,12 @@ func (j *Judge) key(k rowKey) *seen {
 	return s
 }
 
+// delivered notes a change that another program has told.
+func (j *Judge) delivered(k rowKey, version int64) {
+	s := j.key(k)
+	s.last, s.newest = max(s.last, version), max(s.newest, version)
+}
+
 // cut notes a snapshot of a table.
 func (j *Judge) cut(table string, at int) {
 	j.cuts[table] = append(j.cuts[table], snapshotCut{at, j.w.Source.server.n})

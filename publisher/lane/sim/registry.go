@@ -61,7 +61,7 @@ func (r *Registry) Begin(tasks uint32) {
 func (r *Registry) step() {
 	w := r.w
 	for _, h := range w.Hosts {
-		if h.Runs(w.Now) && w.Now >= h.cutOff {
+		if h.Runs(w.Now) && !h.leaving && w.Now >= h.cutOff {
 			h.lease = w.Now + leaseTTL
 		}
 	}
@@ -101,7 +101,7 @@ func (r *Registry) lanesOf(h *Host) map[uint32]registry.Lane {
 
 // tell delivers the newest assignments to a member that can be reached.
 func (r *Registry) tell(h *Host) {
-	if !h.Runs(r.w.Now) || r.w.Now < h.cutOff || h.seen == r.revision {
+	if !h.Runs(r.w.Now) || h.leaving || r.w.Now < h.cutOff || h.seen == r.revision {
 		return
 	}
 	h.seen = r.revision

@@ -190,6 +190,45 @@ func (c change) String() string {
 	return fmt.Sprintf("%s/%d=%d%c", c.table, c.key, c.version, c.op)
 }
 
+// Foreign returns the place of a random transaction that there is, or a place inside of it, as Debezium's checkpoint of it, and tells the judge that all before it is
+// delivered.
+func (s *Source) Foreign() []byte {
+	v := s.server
+	p := spot{server: v.n, txn: s.w.Rand.IntN(len(v.txns) + 1)}
+	rows := 0
+	if p.txn < len(v.txns) && !s.GTIDs { // such a place means nothing on another server, and the record does not say which it is of
+		p.event = s.w.Rand.IntN(len(v.events[p.txn]))
+		p.row = s.w.Rand.IntN(v.events[p.txn][p.event])
+		for _, n := range v.events[p.txn][:p.event] {
+			rows += n
+		}
+		rows += p.row
+	}
+	o := rowv1.SourceOffset{TsSec: 1, File: v.file[p.txn], Pos: v.pos[p.txn], Event: uint64(p.event), Row: uint64(p.row)}
+	if s.GTIDs {
+		o.Gtids = v.gtids(p.txn)
+	}
+	for k, r := range s.rows {
+		for _, c := range r.changes {
+			if c.txn < p.txn || c.txn == p.txn && v.txns[p.txn].has(rows, k, c.version) {
+				s.w.Judge.delivered(k, c.version)
+			}
+		}
+	}
+	s.w.Trace("another program had delivered all before %v", p)
+	return (&offset.Offset{Source: &o}).Append(nil)
+}
+
+// has reports that a version is among the first rows of a transaction.
+func (t *txn) has(rows int, k rowKey, version int64) bool {
+	for _, c := range t.changes[:rows] {
+		if c.table == k.table && c.key == k.key && c.version == version {
+			return true
+		}
+	}
+	return false
+}
+
 // Done reports that nothing more will be committed.
 func (s *Source) Done() bool { return s.all >= s.Limit }
 

@@ -94,9 +94,12 @@ func excluded(patterns []string, name string) bool {
 // find is the place of an offset as Debezium writes it.
 func (s *Source) find(o *rowv1.SourceOffset) (spot, string) {
 	v := s.server
+	if s.wasReset { // numbers that are given again cannot be told from those before; capturers are trusted to see it
+		return spot{}, "the log was reset"
+	}
 	for i := range v.pos {
-		if v.file[i] == o.File && v.pos[i] == o.Pos {
-			return spot{v.n, i, int(o.Event), int(o.Row)}, ""
+		if s.GTIDs && v.gtids(i) == o.Gtids || !s.GTIDs && v.file[i] == o.File && v.pos[i] == o.Pos {
+			return s.resolve(spot{v.n, i, int(o.Event), int(o.Row)})
 		}
 	}
 	return spot{}, "the log does not have the offset"

@@ -23,7 +23,9 @@ type World struct {
 	Source   *Source
 	Judge    *Judge
 	Hosts    []*Host
-	// Pumps are the streams' ends at the lanes: each call moves one message, and reports whether it could.
+	// Leave asks a host's process to end, as SIGTERM does.
+	Leave func(h *Host)
+	// pumps are the streams' ends at the lanes: each call moves one message, and reports whether it could.
 	pumps []*pumpEnd
 
 	procs   []*Proc
@@ -62,8 +64,10 @@ type Host struct {
 	stoppedUntil time.Duration
 	// cutOff is how long etcd cannot be reached.
 	cutOff time.Duration
-	lease  time.Duration // until when etcd believes that it lives
-	seen   int64         // revision that it was told last
+	// leaving: it was asked to end, and does so once its lanes have.
+	leaving bool
+	lease   time.Duration // until when etcd believes that it lives
+	seen    int64         // revision that it was told last
 }
 
 // Runs reports that the process is alive and not stopped.
@@ -150,7 +154,7 @@ func (w *World) resume(p *Proc) {
 
 // Kill ends all coroutines of a host at once, as kill -9 does.
 func (w *World) Kill(h *Host) {
-	h.Up = false
+	h.Up, h.leaving = false, false
 	for _, p := range w.procs {
 		if p.Host == h && !p.ended {
 			p.stop()
@@ -245,6 +249,10 @@ func (w *World) run() {
 			w.resume(p)
 			if p.ended {
 				w.sweep()
+				if h := p.Host; h.leaving && !w.busy(h) {
+					w.Trace("%s has ended", h.Name)
+					w.Kill(h)
+				}
 			}
 			return
 		}
@@ -252,6 +260,16 @@ func (w *World) run() {
 	if w.Rand.IntN(4) == 0 {
 		w.skip()
 	}
+}
+
+// busy reports that coroutines of a host go on.
+func (w *World) busy(h *Host) bool {
+	for _, p := range w.procs {
+		if p.Host == h {
+			return true
+		}
+	}
+	return false
 }
 
 // skip moves the clock on to where a coroutine or a process wakes up.
@@ -308,11 +326,17 @@ func (w *World) pump() {
 // fault lets one of the things go wrong that happen to processes and networks; those of the broker and of the server are theirs.
 func (w *World) fault() {
 	h := w.Hosts[w.Rand.IntN(len(w.Hosts))]
-	switch w.Rand.IntN(12) {
+	switch w.Rand.IntN(13) {
 	case 0:
 		if h.Up {
 			w.Trace("%s is killed", h.Name)
 			w.Kill(h)
+		}
+	case 12:
+		if h.Runs(w.Now) && !h.leaving && w.busy(h) {
+			w.Trace("%s is asked to end", h.Name)
+			h.leaving = true
+			w.Leave(h)
 		}
 	case 1, 2: // SIGSTOP, now and then for longer than a lease or a transaction may last
 		if h.Runs(w.Now) {
