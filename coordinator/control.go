@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	controlv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1"
@@ -34,6 +35,8 @@ type Control struct {
 	cache    *registry.Cache
 	reports  *reports
 	warnings func(name string, config map[string]string) []string
+	// latest is the viewer of the state that was looked at last: making one goes through all lanes, and clients read more often than lanes change.
+	latest *atomic.Pointer[viewer]
 }
 
 // state returns the cache's state, waiting for the first.
@@ -51,7 +54,21 @@ func (c *Control) see(ctx context.Context, revision int64) {
 }
 
 func (c *Control) viewer(st *registry.State) *viewer {
-	return newViewer(st, c.cfg.HTTPAddress, c.rules, c.warnings)
+	if v := c.latest.Load(); v != nil && v.st == st {
+		return v
+	}
+	v := newViewer(st, c.cfg.HTTPAddress, c.rules, c.warnings)
+	c.latest.Store(v)
+	return v
+}
+
+// Names returns the names of all connectors, sorted, as last seen.
+func (c *Control) Names(ctx context.Context) ([]string, error) {
+	st, err := c.state(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(c.viewer(st).names), nil
 }
 
 // List returns all connectors by name, as last seen.
@@ -62,7 +79,7 @@ func (c *Control) List(ctx context.Context) ([]View, error) {
 	}
 	out := make([]View, 0, len(st.Connectors))
 	v := c.viewer(st)
-	for _, name := range slices.Sorted(maps.Keys(st.Connectors)) {
+	for _, name := range v.names {
 		out = append(out, v.view(st.Connectors[name]))
 	}
 	return out, nil

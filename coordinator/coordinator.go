@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -95,7 +96,7 @@ func New(cfg Config, deps Deps) (*Coordinator, error) {
 	}
 	c := &Coordinator{cfg: cfg, rules: rules{cfg.MaxLanes, deps.Source}, deps: deps, cache: deps.Store.NewCache(), log: deps.Log, reports: newReports(deps.Dial, deps.Log)}
 	c.metrics = newMetrics(deps.Registerer, c.cache, c.rules)
-	c.control = &Control{cfg: cfg, rules: c.rules, store: deps.Store, cache: c.cache, reports: c.reports, warnings: deps.Warnings}
+	c.control = &Control{cfg: cfg, rules: c.rules, store: deps.Store, cache: c.cache, reports: c.reports, warnings: deps.Warnings, latest: new(atomic.Pointer[viewer])}
 	return c, nil
 }
 

@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 
 	"github.com/rowmesh/rowmesh/coordinator/connect"
 	"github.com/rowmesh/rowmesh/services/registry"
@@ -16,7 +17,7 @@ var _ connect.Control = restControl{}
 // REST returns what the REST API (connect.New) asks of the mesh. It adds the warnings about configs by itself.
 func (c *Control) REST() connect.Control {
 	plain := *c
-	plain.warnings = nil
+	plain.warnings, plain.latest = nil, new(atomic.Pointer[viewer])
 	return restControl{&plain}
 }
 

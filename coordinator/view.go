@@ -3,6 +3,7 @@ package coordinator
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/rowmesh/rowmesh/services/registry"
@@ -26,12 +27,13 @@ type viewer struct {
 	worker   string // stands in where no leader is known
 	warnings func(name string, config map[string]string) []string
 
+	names    []string                   // of all connectors, sorted
 	lanes    map[string][]registry.Lane // by connector, by task
 	statuses map[string][]registry.LaneStatus
 }
 
 func newViewer(st *registry.State, worker string, rules rules, warnings func(string, map[string]string) []string) *viewer {
-	v := &viewer{rules: rules, st: st, worker: worker, warnings: warnings, lanes: lanesOf(st), statuses: statusesOf(st)}
+	v := &viewer{rules: rules, st: st, worker: worker, warnings: warnings, names: slices.Sorted(maps.Keys(st.Connectors)), lanes: lanesOf(st), statuses: statusesOf(st)}
 	if leader, ok := st.Members[st.Leader]; ok {
 		v.worker = cmp.Or(leader.HTTPAddress, leader.GRPCAddress, worker)
 	}

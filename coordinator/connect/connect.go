@@ -14,6 +14,8 @@ import (
 
 // Control is what the API needs of the mesh. Errors carry a kind of package errs: NotFound where the connector does not exist, Exists where it does.
 type Control interface {
+	// Names returns the names of all connectors, sorted.
+	Names(ctx context.Context) ([]string, error)
 	// List returns all connectors.
 	List(ctx context.Context) ([]Connector, error)
 	// Get returns one.
@@ -142,6 +144,7 @@ type Handler struct {
 	validator Validator
 	offsets   Offsets
 	loggers   *loggers
+	told      *told
 	routes    []route
 }
 
@@ -149,7 +152,7 @@ var _ http.Handler = (*Handler)(nil)
 
 // New returns a handler. validator and offsets may be nil.
 func New(cfg Config, control Control, validator Validator, offsets Offsets) *Handler {
-	h := &Handler{cfg: cfg.withDefaults(), control: control, validator: validator, offsets: offsets}
+	h := &Handler{cfg: cfg.withDefaults(), control: control, validator: validator, offsets: offsets, told: &told{texts: map[string]toldTexts{}}}
 	h.loggers = newLoggers(h.cfg.Level, h.cfg.Loggers, cfg.SetLevel, time.Now)
 	h.routes = h.table()
 	return h

@@ -41,19 +41,19 @@ func (h *Handler) health(r *request) reply {
 }
 
 func (h *Handler) list(r *request) reply {
+	expand, expanded := r.query["expand"]
+	if !expanded {
+		names, err := h.control.Names(r.Context())
+		if err != nil {
+			return failed(err, "")
+		}
+		return document(http.StatusOK, appendStrings(nil, names))
+	}
 	all, err := h.control.List(r.Context())
 	if err != nil {
 		return failed(err, "")
 	}
 	slices.SortFunc(all, func(a, b Connector) int { return strings.Compare(a.Name, b.Name) })
-	expand, expanded := r.query["expand"]
-	if !expanded {
-		names := make([]string, len(all))
-		for i, c := range all {
-			names[i] = c.Name
-		}
-		return document(http.StatusOK, appendStrings(nil, names))
-	}
 	b := []byte{'{'}
 	for _, c := range all {
 		b = append(appendMember(b, c.Name), '{')

@@ -18,5 +18,5 @@
 //
 //	path ─> 400/404   method ─> 405   Content-Type ─> 400/415   Accept ─> 406   body ─> 400/413   handler
 //
-// The package keeps no state but log levels. What it needs of the mesh is [Control]; a nil [Validator] or [Offsets] leaves out what needs them.
+// The package keeps no state but log levels and the warnings of configs that were read lately. What it needs of the mesh is [Control]; a nil [Validator] or [Offsets] leaves out what needs them.
 package connect

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,6 +51,12 @@ func (m *mesh) List(context.Context) ([]Connector, error) {
 		out = append(out, *c)
 	}
 	return out, m.err
+}
+
+func (m *mesh) Names(context.Context) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.connectors)), m.err
 }
 
 func (m *mesh) find(name string) (*Connector, error) {

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
@@ -42,9 +44,49 @@ func (c Connector) flavor() config.Flavor {
 
 // warnings are those that the config gives cause for, and those of the running connector.
 func (h *Handler) warnings(c Connector) []string {
-	_, cfg, _ := settingsOf(c.Config).split()
-	_, res := h.cfg.Secrets.Parse(c.Name, cfg)
-	return append(res.Texts(), c.Warnings...)
+	texts, ok := h.told.get(c)
+	if !ok {
+		_, cfg, _ := settingsOf(c.Config).split()
+		_, res := h.cfg.Secrets.Parse(c.Name, cfg)
+		texts = res.Texts()
+		h.told.put(c, texts)
+	}
+	return append(texts[:len(texts):len(texts)], c.Warnings...)
+}
+
+// told remembers the warnings of configs: to find them a config is parsed, which costs more than all else that a read of a status does.
+type told struct {
+	mu    sync.Mutex
+	texts map[string]toldTexts // by connector
+}
+
+type toldTexts struct {
+	revision int64 // of the record that they are of
+	at       time.Time
+	texts    []string
+}
+
+const (
+	// maxTold bounds what is remembered: more connectors than a coordinator has had so far. Above it all is forgotten.
+	maxTold = 10_000
+	// toldFor is how long texts are believed: a file that a reference names may change without the config.
+	toldFor = time.Minute
+)
+
+func (t *told) get(c Connector) ([]string, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x, ok := t.texts[c.Name]
+	return x.texts, ok && c.ModRevision != 0 && x.revision == c.ModRevision && time.Since(x.at) < toldFor
+}
+
+func (t *told) put(c Connector, texts []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.texts) >= maxTold {
+		clear(t.texts)
+	}
+	t.texts[c.Name] = toldTexts{c.ModRevision, time.Now(), texts}
 }
 
 func appendTask(b []byte, t Task, version string) []byte {
