@@ -34,6 +34,7 @@ type cloudEvents struct {
 	// Scratch of Append.
 	values, members []record.Value
 	whole, around   record.StructData
+	record          cloudRecord
 	texts, encoded  []byte
 }
 
@@ -107,9 +108,9 @@ func (c *cloudEvents) Append(dst []byte, topic string, headers []record.Header, 
 		return dst, true, nil
 	}
 	start := len(dst)
-	r, err := c.read(headers, d)
+	err := c.read(&c.record, headers, d)
 	if err == nil {
-		dst, err = c.write(dst, topic, d.Schema, r)
+		dst, err = c.write(dst, topic, d.Schema, &c.record)
 	}
 	if err != nil {
 		return dst[:start], false, errs.E(errs.KindOf(err), "%s, topic %s: %w", c.option, topic, err)
@@ -118,8 +119,8 @@ func (c *cloudEvents) Append(dst []byte, topic string, headers []record.Header, 
 }
 
 // write appends the event of a record.
-func (c *cloudEvents) write(dst []byte, topic string, s *record.Schema, r cloudRecord) ([]byte, error) {
-	p, err := c.plan(s, &r)
+func (c *cloudEvents) write(dst []byte, topic string, s *record.Schema, r *cloudRecord) ([]byte, error) {
+	p, err := c.plan(s, r)
 	if err != nil {
 		return dst, err
 	}
@@ -138,7 +139,7 @@ func (c *cloudEvents) write(dst []byte, topic string, s *record.Schema, r cloudR
 			return dst, err
 		}
 	}
-	c.values = c.attributes(&r)
+	c.values = c.attributes(r)
 	switch {
 	case c.dataAvro:
 		c.values = append(c.values, record.BytesOf(c.encoded))

@@ -77,9 +77,10 @@ func header(headers []record.Header, name string) record.Value {
 }
 
 // read takes the attributes from where metadata.source says.
-func (c *cloudEvents) read(headers []record.Header, d record.Data) (r cloudRecord, err error) {
+func (c *cloudEvents) read(r *cloudRecord, headers []record.Header, d record.Data) error {
+	*r = cloudRecord{}
 	if r.data = d.Value.Struct(); r.data == nil {
-		return r, errs.E(errs.Invalid, "Mismatching schema")
+		return errs.E(errs.Invalid, "Mismatching schema")
 	}
 	if c.meta.headers {
 		r.source, r.op, r.txn = header(headers, "source").Struct(), header(headers, "op"), header(headers, "transaction").Struct()
@@ -87,7 +88,7 @@ func (c *cloudEvents) read(headers []record.Header, d record.Data) (r cloudRecor
 		r.source, r.op, r.txn = r.data.Get("source").Struct(), r.data.Get("op"), r.data.Get("transaction").Struct()
 	}
 	if r.source == nil {
-		return r, errs.E(errs.Invalid, "the record has no source block: set metadata.source to header where a transform moved it there")
+		return errs.E(errs.Invalid, "the record has no source block: set metadata.source to header where a transform moved it there")
 	}
 	for _, a := range []struct {
 		name string
@@ -97,26 +98,26 @@ func (c *cloudEvents) read(headers []record.Header, d record.Data) (r cloudRecor
 		switch a.from {
 		case fromHeader:
 			if *a.to = header(headers, a.name); a.to.IsNull() {
-				return r, errs.E(errs.Invalid, "Header `%s` was not provided", a.name)
+				return errs.E(errs.Invalid, "Header `%s` was not provided", a.name)
 			}
 		case fromValue:
-			return r, errs.E(errs.Invalid, "Invalid value: null used for required field: %q, schema type: STRING: set metadata.source to value,id:generate,type:generate", a.name)
+			return errs.E(errs.Invalid, "Invalid value: null used for required field: %q, schema type: STRING: set metadata.source to value,id:generate,type:generate", a.name)
 		}
 	}
 	if c.tracing {
 		if c.meta.trace != fromHeader {
-			return r, errs.E(errs.Invalid, "Value for `traceparent` CloudEvents field currently can't be obtained from a record value and can only be obtained from a record header")
+			return errs.E(errs.Invalid, "Value for `traceparent` CloudEvents field currently can't be obtained from a record value and can only be obtained from a record header")
 		}
 		if r.trace = header(headers, "traceparent"); r.trace.IsNull() {
-			return r, errs.E(errs.Invalid, "Header `traceparent` was not provided")
+			return errs.E(errs.Invalid, "Header `traceparent` was not provided")
 		}
 	}
 	if c.meta.dataSet == fromHeader {
 		v := header(headers, "dataSchemaName")
 		if v.Kind() != record.StringKind {
-			return r, errs.E(errs.Invalid, "Header `dataSchemaName` was not provided")
+			return errs.E(errs.Invalid, "Header `dataSchemaName` was not provided")
 		}
 		r.dataName = v.Text()
 	}
-	return r, nil
+	return nil
 }

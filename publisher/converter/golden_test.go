@@ -49,6 +49,7 @@ var registeredGoldens = []struct {
 	{"protobuf-wrapper", "protobuf", map[string]string{"wrapper.for.nullables": "true", "ignore.default.for.nullables": "true"}, map[string]int{"ty-temporal-connect": 5}},
 	{"jsonschema-options", "jsonschema", map[string]string{"object.additional.properties": "false", "decimal.format": "NUMERIC", "ignore.default.for.nullables": "true"}, nil},
 	{"cloudevents", "cloudevents", nil, nil},
+	{"cloudevents-mariadb", "cloudevents", nil, nil},
 	{"cloudevents-plain", "cloudevents", map[string]string{"json.schemas.enable": "false", "extension.attributes.enable": "false", "json.decimal.format": "NUMERIC", "schema.cloudevents.name": "my-events"}, nil},
 	{"cloudevents-json-avro", "cloudevents", map[string]string{"data.serializer.type": "avro"}, nil},
 	{"cloudevents-avro-avro", "cloudevents", map[string]string{"serializer.type": "avro", "data.serializer.type": "avro"}, nil},
