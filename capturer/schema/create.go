@@ -207,8 +207,9 @@ func (p *parser) tableOption(o *tableOptions) bool {
 		}
 	case p.accept("WITH", "SYSTEM", "VERSIONING"):
 		o.versioning = true
-	case p.accept("SEQUENCE", "=", "1"), p.accept("SEQUENCE", "1"):
-		o.sequence = true
+	case p.accept("SEQUENCE"):
+		p.accept("=")
+		o.sequence = p.advance().text != "0"
 	case p.peek(1).is("=") && p.cur().kind == tokenWord:
 		p.pos += 2
 		if !p.skipParens() {
