@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -13,7 +14,15 @@ import (
 	"github.com/rowmesh/rowmesh/integration/harness"
 )
 
-func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if p := flag.Lookup("test.parallel"); p.Value.String() == p.DefValue { // one for each processor, which is for tests that do not wait
+		if err := p.Value.Set(strconv.Itoa(atOnce)); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(harness.Main(m))
+}
 
 // cases is where the recordings are: -cases runs others than the suite's own.
 var cases = flag.String("cases", "testdata/cases", "folder of the cases")

@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -36,9 +35,6 @@ func (o older) skips(name, server string) (why string, ok bool) {
 	return "", false
 }
 
-// typesAtOnce is how many of the small cases of types run side by side.
-var typesAtOnce = flag.Int("types-at-once", 12, "how many cases of types run side by side on older servers")
-
 // TestOlderServers runs the cases of types on older servers, with what was recorded on the new one: go test ./integration/conformance -run OlderServers/ty-json
 func TestOlderServers(t *testing.T) {
 	dirs, err := filepath.Glob(*cases + "/ty-*/case.json")
@@ -69,7 +65,7 @@ func TestOlderServers(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(cl.Close)
-	slots := make(chan struct{}, *typesAtOnce)
+	slots := make(chan struct{}, atOnce)
 	for _, dir := range dirs {
 		dir = filepath.Dir(dir)
 		name := filepath.Base(dir)
