@@ -73,3 +73,12 @@ func TestBadMetadataIsOfItsTable(t *testing.T) {
 		t.Errorf("good: %v", err)
 	}
 }
+
+// A table has at most 4096 columns on any server: a map with more is refused before its lists are read, which would take minutes.
+func TestTableMapWithTooManyColumns(t *testing.T) {
+	body := append(appendN(nil, 7, 6), 1, 0, 1, 'd', 0, 1, 't', 0, 0xfc, 0x01, 0x10) // 4097 columns
+	body = append(body, make([]byte, 10_000)...)
+	if _, err := parseTableMap(body, 6, false); errs.KindOf(err) != errs.Corrupt || !strings.Contains(err.Error(), "d.t") {
+		t.Errorf("got %v, want a Corrupt error that names the table", err)
+	}
+}

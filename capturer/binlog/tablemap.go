@@ -3,6 +3,8 @@ package binlog
 import (
 	"bytes"
 	"fmt"
+
+	"github.com/rowmesh/rowmesh/services/errs"
 )
 
 // TableMap is a TABLE_MAP event: how the log describes a table before the rows of a statement. It is immutable, and the same pointer stands for the
@@ -32,6 +34,9 @@ type ColumnMap struct {
 	Nullable bool
 }
 
+// maxColumns is how many columns a table may have, on MySQL (MAX_FIELDS) and MariaDB. What is read of a table map takes time by columns times bytes.
+const maxColumns = 4096
+
 // parseTableMap reads the body of a TABLE_MAP event; it keeps a copy.
 func parseTableMap(body []byte, idSize int, mariadb bool) (*TableMap, error) {
 	t := &TableMap{raw: bytes.Clone(body)}
@@ -43,7 +48,11 @@ func parseTableMap(body []byte, idSize int, mariadb bool) (*TableMap, error) {
 	// Names of databases and tables have at most 64 characters, but the length prefix of MySQL is length-encoded: the same byte up to 250.
 	t.Name = string(c.take(int(c.u8())))
 	c.skip(1)
-	types := c.take(c.count())
+	n := c.count()
+	if n > maxColumns {
+		return nil, errs.E(errs.Corrupt, "table map of %s.%s: %d columns", t.Database, t.Name, n)
+	}
+	types := c.take(n)
 	meta := cursor{b: c.lenencBytes()}
 	nulls := c.take((len(types) + 7) / 8)
 	if c.failed {
