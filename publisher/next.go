@@ -27,6 +27,11 @@ func (t *task) next() {
 		t.broke(err)
 		return
 	}
+	if t.careful.over() && !t.machine.Open() {
+		t.careful = careful{}
+		t.broke(errs.E(errs.Unavailable, "the lane is past the record that it had stopped at, and streams on in large batches"))
+		return
+	}
 	w := waking{stream: t.stream.ch, inbox: t.inbox.wake, broken: t.producer.Broken()}
 	at, ok := t.machine.WakeAt()
 	if t.held > 0 { // streaming.delay.ms
@@ -64,10 +69,6 @@ func (t *task) ready() bool {
 	return t.stream.ready()
 }
 
-// carefulMessages is how many messages a lane commits one by one after a record that could not be sent: more than a Kafka transaction holds, so that all rows
-// before the record are delivered when the lane fails at it again.
-const carefulMessages = 10_000
-
 func (t *task) broke(err error) {
 	if errors.Is(err, io.EOF) {
 		if t.start.done { // the snapshot was all that is wanted
@@ -77,9 +78,7 @@ func (t *task) broke(err error) {
 		}
 		err = errs.E(errs.Unavailable, "the capturer ended the stream")
 	}
-	if errs.KindOf(err) == errs.Invalid {
-		t.careful = carefulMessages
-	}
+	t.careful.failed(err, t.lane.ConfigRevision)
 	t.machine.Broke(t.clock(), t.outcome(lane.Next, err))
 }
 
@@ -238,10 +237,7 @@ func (t *task) moved(c *rowv1.Checkpoint, taken lane.Taken) error {
 			return err
 		}
 	}
-	if t.careful > 0 {
-		t.careful--
-		taken.Urgent = true
-	}
+	taken.Urgent = t.careful.took() || taken.Urgent
 	t.machine.Took(t.clock(), taken)
 	return nil
 }

@@ -273,7 +273,7 @@ func (t *task) openMessage(cfg *config.Connector) (*capturev1.Open, error) {
 		// Each record repeats its schema, 2 to 10 KB: this many bytes of narrow rows are some ten megabytes of records.
 		o.MaxBatchBytes = 64 << 10
 	}
-	if t.careful > 0 {
+	if t.careful.open(t.start.snapshot != nil) {
 		o.MaxBatchBytes = 1 // a transaction each
 	}
 	if cfg.IncludeSchemaChanges {

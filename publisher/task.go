@@ -55,7 +55,7 @@ type task struct {
 	out      *sink
 	encoder  *convert.Encoder
 	stage    *stage // nil: what the encoder writes is sent
-	careful  int    // messages that are committed one by one; see carefulMessages
+	careful  careful
 	encoded  convert.Output
 	stream   *pump
 	action   *action // heartbeat.action.query; nil: none
@@ -333,6 +333,7 @@ func (t *task) load(ctx context.Context) error {
 		return err
 	}
 	t.cfg, t.source = cfg, source.FromConnector(cfg).ID()
+	t.careful.configured(t.lane.ConfigRevision)
 	t.status.warn("config", res.Texts()...)
 	t.machine.SetCut(cutOf(cfg))
 	return nil
