@@ -92,6 +92,16 @@ func (m *Mesh) Process(name string) *servers.Process {
 	return m.procs[name]
 }
 
+// Log returns what a member has logged so far.
+func (m *Mesh) Log(t testing.TB, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(m.dir, name+".log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
 func (m *Mesh) stop(t testing.TB) {
 	var wg sync.WaitGroup
 	for _, p := range m.procs {
