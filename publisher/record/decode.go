@@ -175,23 +175,6 @@ func DecodePayload(payload []byte, schema *Schema, slab *Slab) (Value, error) {
 	return v, nil
 }
 
-// Split cuts {"schema":S,"payload":P} into its two parts. ok is false for another text.
-func Split(text []byte) (schema, payload []byte, ok bool) {
-	s := scanner{src: text, slab: &Slab{}}
-	if !s.word(`{"schema":`) {
-		return nil, nil, false
-	}
-	start := s.i
-	if s.skip(0) != nil {
-		return nil, nil, false
-	}
-	schema = text[start:s.i]
-	if !s.word(`,"payload":`) || len(text) == 0 || text[len(text)-1] != '}' {
-		return nil, nil, false
-	}
-	return schema, text[s.i : len(text)-1], true
-}
-
 // value takes a value of a schema.
 func (s *scanner) value(schema *Schema, depth int) (Value, error) {
 	c := s.peek()

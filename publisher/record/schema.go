@@ -54,9 +54,6 @@ func (t Type) Integer() bool { return t >= Int8 && t <= Int64 }
 // Float reports whether values are Float.
 func (t Type) Float() bool { return t == Float32 || t == Float64 }
 
-// Primitive reports whether values have no members.
-func (t Type) Primitive() bool { return t >= Int8 && t <= Bytes }
-
 // Names of Connect's logical types. Their version is 1; Decimal has its scale as a parameter.
 const (
 	DecimalName   = "org.apache.kafka.connect.data.Decimal"

@@ -14,6 +14,24 @@ type jsonExpander struct {
 	nullBytes    bool // null is a field of bytes; else it is left out
 	emptyStrings bool // an empty array is one of strings; else it is left out
 	fieldNames   string
+
+	known map[string]*record.Schema // by their JSON: converters know schemas by their address
+}
+
+// maxExpanded bounds the schemas that are remembered: documents of one kind have few, those of any kind no end.
+const maxExpanded = 1024
+
+// intern returns the one schema of those that are equal.
+func (x *jsonExpander) intern(s *record.Schema) *record.Schema {
+	text := string((&record.JSON{}).AppendSchema(nil, s))
+	if known := x.known[text]; known != nil {
+		return known
+	}
+	if x.known == nil || len(x.known) >= maxExpanded {
+		x.known = map[string]*record.Schema{}
+	}
+	x.known[text] = s
+	return s
 }
 
 // expand reads an object, or an array. found says that the schema could be made, even if an error says that the value could not: an array that stands alone, or
@@ -32,7 +50,7 @@ func (x *jsonExpander) expand(slab *record.Slab, name, text string) (d record.Da
 	if d.Schema, err = x.schema(name, node); err != nil {
 		return d, false, err
 	}
-	if d.Schema == nil || d.Schema.Type != record.Struct {
+	if d.Schema = x.intern(d.Schema); d.Schema == nil || d.Schema.Type != record.Struct {
 		return d, true, errs.E(errs.Invalid, "Not a struct schema: %s", d.Schema)
 	}
 	d.Value, err = x.object(slab, node, d.Schema)
