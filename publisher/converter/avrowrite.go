@@ -127,7 +127,7 @@ func avroFits(o *avroOptions, s *record.Schema, t *avroType) bool {
 }
 
 func (n *avroNode) mismatch(t *avroType) error {
-	return errs.E(errs.Invalid, "%s of type %s cannot be written as the registry's Avro type %s", n.named(), n.schema.Type, renderAvro(t))
+	return errs.E(errs.Invalid, "%s of type %s cannot be written as the registry's Avro type %.300s", n.named(), n.schema.Type, renderAvro(t))
 }
 
 func (n *avroNode) named() string {
