@@ -33,6 +33,7 @@ func TestKillAnyProcess(t *testing.T) {
 			for _, name := range []string{"publisher-1", "capturer-1", "coordinator-2", "publisher-2", "capturer-2", "coordinator-1"} {
 				time.Sleep(2 * time.Second) // load
 				t.Logf("kill -9 %s after %d changes, %d records", name, w.Count(), len(r.records()))
+				r.fault("kill -9", name)
 				m.Process(name).Kill()
 				time.Sleep(3 * time.Second) // without it
 				m.Spawn(t, name)

@@ -21,11 +21,12 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 // reader follows a connector's topics as a consumer does.
 type reader struct {
-	kafka string
-	mu    sync.Mutex
-	recs  []*kgo.Record
-	stop  context.CancelFunc
-	done  chan struct{}
+	kafka  string
+	faults []check.Fault
+	mu     sync.Mutex
+	recs   []*kgo.Record
+	stop   context.CancelFunc
+	done   chan struct{}
 }
 
 // follow reads all topics that begin with prefix + ".", from their starts, committed records only.
@@ -51,6 +52,12 @@ func follow(t testing.TB, kafka, prefix string) *reader {
 	}()
 	t.Cleanup(func() { cancel(); <-r.done })
 	return r
+}
+
+// fault notes for the report what is done to a process now.
+func (r *reader) fault(name, target string) {
+	at := time.Now().UnixMilli()
+	r.faults = append(r.faults, check.Fault{AtMS: at, UntilMS: at, Name: name, Target: target})
 }
 
 // records returns what was read so far.
@@ -102,6 +109,9 @@ func judge(t *testing.T, r *reader, prefix string, w *traffic.Registers, limit t
 		t.Fatal(err)
 	}
 	j := check.New()
+	for _, f := range r.faults {
+		j.Fault(f)
+	}
 	if err := (history.Run{Files: files, Kafka: r.kafka, Prefix: prefix, Database: w.Database, Offsets: offsets}).Judge(ctx, j); err != nil {
 		t.Fatal(err)
 	}
@@ -117,11 +127,15 @@ func judge(t *testing.T, r *reader, prefix string, w *traffic.Registers, limit t
 	}
 	report := j.Finish()
 	report.Name, report.Seed = t.Name(), w.Seed
+	if report.Bound < report.Segments/2 {
+		t.Errorf("checkpoints bind %d of %d pieces of Kafka transactions: the judge sees too little", report.Bound, report.Segments)
+	}
 	for _, v := range report.Violations {
 		t.Error(v)
 	}
 	history.Save(t, report)
-	t.Logf("%d changes committed; %d events, %d checkpoints, %d records and markers judged; violations %v", report.Changes, report.Events, report.Checkpoints, report.Raw, report.Count)
+	t.Logf("%d changes committed; %d events, %d checkpoints, %d records and markers judged, %d of %d pieces of Kafka transactions bound by checkpoints; violations %v",
+		report.Changes, report.Events, report.Checkpoints, report.Raw, report.Bound, report.Segments, report.Count)
 }
 
 // snapshotDone waits until what is written from now on comes as changes: a task runs before its snapshot has begun.

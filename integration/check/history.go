@@ -69,7 +69,7 @@ type Owner struct {
 	Lane       string
 	Member     string
 	Generation uint64
-	// AtMS is milliseconds since the run began.
+	// AtMS is a time in milliseconds; all of a run are of one clock, since whatever moment.
 	AtMS int64
 }
 

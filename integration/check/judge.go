@@ -115,8 +115,8 @@ func (j *Judge) Finish() *Report {
 	j.rows.finish()
 	j.txns.finish()
 	j.raw.finish()
-	r := &Report{Changes: j.truth.changes, Transactions: j.truth.txns, Events: j.events, Checkpoints: j.checkpoints, Raw: j.raws, Count: j.count,
-		Owners: j.owners, Samples: j.samples, Faults: j.faults, Stops: j.stops, Commits: j.raw.timeline}
+	r := &Report{Changes: j.truth.changes, Transactions: j.truth.txns, Events: j.events, Checkpoints: j.checkpoints, Raw: j.raws, Segments: len(j.txns.segments), Bound: j.txns.bound, Count: j.count,
+		Owners: j.owners, Samples: j.samples, Faults: j.faults, Stops: j.stops, Commits: j.raw.timeline, Points: j.txns.points}
 	for _, id := range All {
 		r.Violations = append(r.Violations, j.kept[id]...)
 	}

@@ -20,7 +20,7 @@ func TestGoodHistoriesPass(t *testing.T) {
 		if len(r.Violations) > 0 {
 			t.Fatalf("seed %d: %v", seed, r.Violations)
 		}
-		if r.Events == 0 || r.Checkpoints == 0 || r.Raw <= r.Events {
+		if r.Bound == 0 || r.Bound != r.Segments || r.Events == 0 || r.Checkpoints == 0 || r.Raw <= r.Events {
 			t.Fatalf("seed %d: nothing was judged: %+v", seed, r)
 		}
 	}

@@ -9,12 +9,9 @@ import (
 
 // producers judges partitions as read_uncommitted has them: I10, and of I14 that no transaction hangs.
 type producers struct {
-	j     *Judge
-	parts map[string]map[int64]*writes
-	// timeline samples commits for the report.
-	timeline []Commit
-	every    int
-	seen     int
+	j        *Judge
+	parts    map[string]map[int64]*writes
+	timeline []Commit // for the report
 }
 
 // writes is what one producer does in one partition.
@@ -35,10 +32,19 @@ type Commit struct {
 	Records   int    `json:"records"`
 }
 
-// maxCommits bounds the timeline: beyond it every second, fourth, ... commit is kept.
-const maxCommits = 2000
+// maxCommits and maxPoints bound what a report shows: beyond them the older half is thinned out.
+const maxCommits, maxPoints = 2000, 4000
 
-func (p *producers) init() { p.parts, p.every = map[string]map[int64]*writes{}, 1 }
+// halved keeps every second of a list.
+func halved[T any](all []T) []T {
+	half := all[:0]
+	for i := 0; i < len(all); i += 2 {
+		half = append(half, all[i])
+	}
+	return half
+}
+
+func (p *producers) init() { p.parts = map[string]map[int64]*writes{} }
 
 func (p *producers) take(r *Raw) {
 	if r.Producer < 0 {
@@ -72,23 +78,11 @@ func (p *producers) take(r *Raw) {
 			p.j.fail("I10", record, "epoch %d of producer %d is committed after epoch %d", w.epoch, r.Producer, w.committed)
 		}
 		w.committed = max(w.committed, w.epoch)
-		p.commit(Commit{name, r.Offset, r.Producer, w.epoch, w.open})
+		if p.timeline = append(p.timeline, Commit{name, r.Offset, r.Producer, w.epoch, w.open}); len(p.timeline) > maxCommits {
+			p.timeline = halved(p.timeline)
+		}
 	}
 	w.open, w.fenced = 0, max(w.fenced, r.Epoch)
-}
-
-func (p *producers) commit(c Commit) {
-	if p.seen++; p.seen%p.every != 0 {
-		return
-	}
-	if p.timeline = append(p.timeline, c); len(p.timeline) >= maxCommits {
-		half := p.timeline[:0]
-		for i := 0; i < len(p.timeline); i += 2 {
-			half = append(half, p.timeline[i])
-		}
-		p.timeline = half
-		p.every *= 2
-	}
 }
 
 func (p *producers) finish() {

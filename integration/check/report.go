@@ -1,11 +1,11 @@
 package check
 
 import (
-	"cmp"
 	_ "embed"
 	"encoding/json"
 	"html/template"
 	"io"
+	"math"
 )
 
 // Report is the outcome of a run.
@@ -15,12 +15,15 @@ type Report struct {
 	Seed     uint64            `json:"seed,omitempty"`
 	Versions map[string]string `json:"versions,omitempty"`
 
-	Changes      int        `json:"changes"`
-	Transactions int        `json:"transactions"`
-	Events       int        `json:"events"`
-	Checkpoints  int        `json:"checkpoints"`
-	Raw          int        `json:"raw"`
-	Count        map[ID]int `json:"count"`
+	Changes      int `json:"changes"`
+	Transactions int `json:"transactions"`
+	Events       int `json:"events"`
+	Checkpoints  int `json:"checkpoints"`
+	Raw          int `json:"raw"`
+	// Segments are what Kafka transactions have in one partition each; checkpoints bind those of which they say what may be in them.
+	Segments int        `json:"segments"`
+	Bound    int        `json:"bound"`
+	Count    map[ID]int `json:"count"`
 	// Violations are the first of each invariant.
 	Violations []Violation `json:"violations"`
 
@@ -29,6 +32,15 @@ type Report struct {
 	Faults  []Fault  `json:"faults,omitempty"`
 	Stops   []Stop   `json:"stops,omitempty"`
 	Commits []Commit `json:"commits,omitempty"`
+	Points  []Point  `json:"points,omitempty"`
+}
+
+// Point is a checkpoint on the timeline: how far a lane was, and under which producer epoch.
+type Point struct {
+	Lane  string `json:"lane"`
+	AtMS  int64  `json:"at_ms"`
+	Epoch int16  `json:"epoch"`
+	Txn   int    `json:"txn"`
 }
 
 // WriteJSON writes the report for programs.
@@ -43,22 +55,28 @@ var page string
 
 // WriteHTML writes the report for people: one file, with a timeline of faults, owners, lag and commits.
 func (r *Report) WriteHTML(w io.Writer) error {
-	t, err := template.New("report").Funcs(template.FuncMap{"x": func(ms int64) float64 { return r.x(ms) }, "y": func(lag int64) float64 { return laneHeight - min(float64(max(lag, 0))/100, laneHeight) }}).Parse(page)
+	begin, end := r.moments()
+	x := func(ms int64) float64 { return float64(ms-begin) / float64(max(end-begin, 1)) * timelineWidth }
+	lagY := func(ms int64) float64 { return lagHeight - min(float64(max(ms, 0))/maxLagMS, 1)*lagHeight }
+	txnY := func(n int) float64 { return pointsHeight - float64(n)/float64(max(r.Transactions, 1))*pointsHeight }
+	color := func(epoch int16) string { return [...]string{"#36c", "#c63", "#393", "#939"}[uint16(epoch)%4] }
+	spans := r.spans(end)
+	t, err := template.New("report").Funcs(template.FuncMap{"x": x, "lagY": lagY, "txnY": txnY, "color": color}).Parse(page)
 	if err != nil {
 		return err
 	}
 	return t.Execute(w, struct {
 		*Report
-		All    [len(All)]ID
-		Lanes  []span
-		Height int
-	}{r, All, r.spans(), 0})
+		All   [len(All)]ID
+		Spans []span
+	}{r, All, spans})
 }
 
-// The timeline is this wide, and each of its rows this high, in pixels.
+// The timeline is this wide, and its parts this high, in pixels.
 const (
 	timelineWidth = 1000
-	laneHeight    = 50
+	pointsHeight  = 250
+	lagHeight     = 50
 )
 
 // span is a time for which a member had a lane.
@@ -70,7 +88,7 @@ type span struct {
 }
 
 // spans joins confirmations to spans: an owner has a lane until the next one confirms.
-func (r *Report) spans() []span {
+func (r *Report) spans(end int64) []span {
 	rows := map[string]int{}
 	last := map[string]int{}
 	var out []span
@@ -85,26 +103,26 @@ func (r *Report) spans() []span {
 			}
 		}
 		last[o.Lane] = len(out)
-		out = append(out, span{o.Lane, o.Member, o.Generation, o.AtMS, r.end(), rows[o.Lane]})
+		out = append(out, span{o.Lane, o.Member, o.Generation, o.AtMS, end, rows[o.Lane] * 10})
 	}
 	return out
 }
 
-// end is the last moment that the report knows of.
-func (r *Report) end() int64 {
-	end := int64(1)
+// moments returns the first and the last moment that the report knows of.
+func (r *Report) moments() (begin, end int64) {
+	begin, end = math.MaxInt64, math.MinInt64
+	take := func(ms int64) { begin, end = min(begin, ms), max(end, ms) }
 	for _, s := range r.Samples {
-		end = max(end, s.AtMS)
+		take(s.AtMS)
 	}
 	for _, o := range r.Owners {
-		end = max(end, o.AtMS)
+		take(o.AtMS)
+	}
+	for _, p := range r.Points {
+		take(p.AtMS)
 	}
 	for _, f := range r.Faults {
-		end = max(end, f.AtMS, f.UntilMS)
+		take(f.AtMS)
 	}
-	return end
-}
-
-func (r *Report) x(ms int64) float64 {
-	return float64(ms) / float64(cmp.Or(r.end(), 1)) * timelineWidth
+	return begin, end
 }

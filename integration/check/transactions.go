@@ -21,9 +21,10 @@ type transactions struct {
 	// cuts are the places of the checkpoints of a producer and epoch, in order.
 	cuts map[writer][]cut
 	// open: some cut of the producer and epoch is inside a source transaction, or does not bind.
-	open map[writer]bool
-	// newest source transaction whose changes are in O.
-	newest int
+	open   map[writer]bool
+	points []Point // for the timeline
+	// bound counts segments that checkpoints bind.
+	bound int
 }
 
 // cut is a checkpoint's place, and when it was written.
@@ -69,7 +70,6 @@ func (t *transactions) event(e *Event, c *change) {
 		return
 	}
 	txn := int(c.txn)
-	t.newest = max(t.newest, txn)
 	at := segmentKey{e.Topic, e.Partition, e.Segment}
 	s := t.segments[at]
 	if s == nil {
@@ -85,6 +85,9 @@ func (t *transactions) event(e *Event, c *change) {
 
 func (t *transactions) checkpoint(c *Checkpoint) {
 	place := fmt.Sprintf("offsets/%d@%d", c.Partition, c.Offset)
+	if t.points = append(t.points, Point{c.Lane, c.AtMS, c.Epoch, c.Txn}); len(t.points) > maxPoints {
+		t.points = halved(t.points)
+	}
 	w := writer{c.Producer, c.Epoch}
 	switch {
 	case c.Snapshot: // its rows are in no transaction of the source
@@ -123,6 +126,7 @@ func (t *transactions) finish() {
 		if t.open[s.writer] || len(cuts) == 0 {
 			continue
 		}
+		t.bound++
 		record := fmt.Sprintf("%s/%d@%d", at.topic, at.partition, s.offset)
 		low, high := interval(cuts, s.low), interval(cuts, s.high)
 		if high == len(cuts) {
