@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rowmesh/rowmesh/publisher/record"
+	"github.com/rowmesh/rowmesh/services/config"
 )
 
 // rowSchema is the schema of the rows of these tests: one column of each kind that transforms treat differently.
@@ -287,5 +288,20 @@ func TestPredicates(t *testing.T) {
 	}
 	if got := applied(t, hoist, change(t, "")); !strings.Contains(got, `there is no predicate "p"`) {
 		t.Errorf("a predicate that is not there: %s", got)
+	}
+}
+
+// TestEveryPluginIsThere: what a connector may configure can be built.
+func TestEveryPluginIsThere(t *testing.T) {
+	for _, p := range config.Plugins(config.Transformation) {
+		if constructor(p.Class) == nil {
+			t.Errorf("nothing builds %s", p.Class)
+		}
+	}
+	for _, p := range config.Plugins(config.Predicate) {
+		raw := map[string]string{"predicates": "p", "predicates.p.type": p.Class, "predicates.p.name": "n", "predicates.p.pattern": "x"}
+		if _, err := New(raw, Env{}); err != nil {
+			t.Errorf("%s: %v", p.Class, err)
+		}
 	}
 }
