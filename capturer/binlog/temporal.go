@@ -7,6 +7,9 @@ import (
 	"github.com/rowmesh/rowmesh/services/row"
 )
 
+// maxMicro is the longest fraction of a second, in microseconds.
+const maxMicro = 999_999
+
 // microFactor turns the stored fraction of a value with so many digits into microseconds: a byte holds two digits.
 var microFactor = [7]uint64{0, 10000, 10000, 100, 100, 1, 1}
 
@@ -21,18 +24,29 @@ func (c *column) temporal(dst, b []byte) ([]byte, []byte, error) {
 		v := uint64(b[0])<<32 | uint64(binary.BigEndian.Uint32(b[1:]))
 		// Sign, year and month as one number, day, hour, minute, second: the packed form has the same fields in the same widths.
 		v &^= 1 << 39
-		return row.AppendDatetime(dst, v<<24|c.micro(b[5:])), b[5+frac:], nil
+		micro := c.micro(b[5:])
+		if v>>12&31 > 23 || v>>6&63 > 59 || v&63 > 59 || micro > maxMicro {
+			return dst, b, fmt.Errorf("time of day %02d:%02d:%02d and %d microseconds in a DATETIME", v>>12&31, v>>6&63, v&63, micro)
+		}
+		return row.AppendDatetime(dst, v<<24|micro), b[5+frac:], nil
 	case opTimestamp2:
 		if 4+frac > len(b) {
 			return dst, b, errShort
 		}
-		seconds := int64(binary.BigEndian.Uint32(b))
-		return row.AppendInt(dst, seconds*1e6+int64(c.micro(b[4:]))), b[4+frac:], nil
+		seconds, micro := int64(binary.BigEndian.Uint32(b)), c.micro(b[4:])
+		if micro > maxMicro {
+			return dst, b, fmt.Errorf("%d microseconds in a TIMESTAMP", micro)
+		}
+		return row.AppendInt(dst, seconds*1e6+int64(micro)), b[4+frac:], nil
 	case opTime2:
 		if 3+frac > len(b) {
 			return dst, b, errShort
 		}
-		return row.AppendInt(dst, c.time2(b)), b[3+frac:], nil
+		v, ok := c.time2(b)
+		if !ok {
+			return dst, b, fmt.Errorf("bytes % x in a TIME", b[:3+frac])
+		}
+		return row.AppendInt(dst, v), b[3+frac:], nil
 	case opDate:
 		if len(b) < 3 {
 			return dst, b, errShort
@@ -64,8 +78,8 @@ func (c *column) micro(b []byte) uint64 {
 }
 
 // time2 reads a TIME: 24 bits of sign, hours (10 bits), minutes and seconds (6 each) as an offset from 0x800000, then the fraction. A negative value is
-// the two's complement over all its bytes.
-func (c *column) time2(b []byte) int64 {
+// the two's complement over all its bytes. It is false for minutes, seconds or a fraction that no time has.
+func (c *column) time2(b []byte) (int64, bool) {
 	const offset = 0x800000
 	n := 3 + int(c.size)
 	width := 8 * uint(c.size)
@@ -76,11 +90,13 @@ func (c *column) time2(b []byte) int64 {
 	}
 	fraction := v & (1<<width - 1)
 	v >>= width
-	micro := ((v>>12&1023)*3600+(v>>6&63)*60+v&63)*1e6 + fraction*int64(microFactor[c.digits])
+	fraction *= int64(microFactor[c.digits])
+	micro := ((v>>12&1023)*3600+(v>>6&63)*60+v&63)*1e6 + fraction
+	ok := v>>6&63 <= 59 && v&63 <= 59 && fraction <= maxMicro
 	if negative {
-		return -micro
+		return -micro, ok
 	}
-	return micro
+	return micro, ok
 }
 
 // oldTemporal decodes what tables made before MySQL 5.6.4 hold: decimal digits in an integer.
@@ -107,7 +123,7 @@ func (c *column) oldTemporal(dst, b []byte) ([]byte, []byte, error) {
 	}
 	v := binary.LittleEndian.Uint64(b) // YYYYMMDDHHMMSS
 	date, clock := v/1000000, v%1000000
-	if date/100%100 > 12 || date%100 > 31 || date/10000 > 9999 || clock/10000 > 23 {
+	if date/100%100 > 12 || date%100 > 31 || date/10000 > 9999 || clock/10000 > 23 || clock/100%100 > 59 || clock%100 > 59 {
 		return dst, b, fmt.Errorf("DATETIME %d", v)
 	}
 	packed := row.PackDatetime(row.PackDate(date/10000, date/100%100, date%100), clock/10000, clock/100%100, clock%100, 0)
