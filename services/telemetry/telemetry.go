@@ -64,7 +64,10 @@ func Handler(g prometheus.Gatherer, healthy func() error, profile bool) *http.Se
 
 // Serve serves h on l until ctx ends, then gives open requests two seconds.
 func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	s := &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ReadTimeout: 2 * time.Minute, // a body that drips holds no connection for ever; longer than the 90 s that a request may take, since it ends those too
+	}
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
 	select {
