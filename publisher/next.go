@@ -98,7 +98,7 @@ func (t *task) handle(m *capturev1.SubscribeResponse) error {
 		if t.start.aside != nil {
 			t.start.aside.table(m.Schema)
 		}
-		return t.encoder.AddTable(m.Schema)
+		return t.table(m.Schema)
 	case *capturev1.SubscribeResponse_Batch:
 		return t.batch(m.Batch)
 	case *capturev1.SubscribeResponse_Ddl:
@@ -122,6 +122,25 @@ func (t *task) handle(m *capturev1.SubscribeResponse) error {
 		return t.tableStopped(m.TableError)
 	}
 	return nil
+}
+
+// table learns a table version. One that the connector's options do not fit stops its table, or is left out, as event.processing.failure.handling.mode says.
+func (t *task) table(v *rowv1.Table) error {
+	name := v.Database + "." + v.Table
+	if s := t.place.taken.Aside.Find(name); s != nil && s.Stopped { // it stopped here, while the capturer goes on with it
+		t.encoder.Leave(v.SchemaId)
+		return nil
+	}
+	err := t.encoder.AddTable(v)
+	if err == nil {
+		t.status.warn("columns of "+name, t.encoder.Missing(v)...)
+		return nil
+	}
+	if errs.KindOf(err) != errs.Invalid {
+		return err
+	}
+	t.encoder.Leave(v.SchemaId)
+	return t.tableStopped(&capturev1.TableError{Database: v.Database, Table: v.Table, Reason: err.Error(), Position: t.place.position(), Skipped: leavesOut(t.cfg.EventFailure)})
 }
 
 const (

@@ -32,6 +32,11 @@ func (p Preflight) Validate(ctx context.Context, c *config.Connector) config.Res
 	if err != nil {
 		return unreachable(err)
 	}
+	names, err := source.CheckNames(ctx, conn, c)
+	if err != nil {
+		return unreachable(err)
+	}
+	problems = append(problems, names...)
 	var res config.Result
 	for _, found := range problems {
 		if found.Warning {

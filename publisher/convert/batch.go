@@ -63,7 +63,7 @@ func (e *Encoder) batch(b *rowv1.Batch, out *Output, cut pieces) error {
 			begun = e.reach(b, begun, t, i, out)
 		}
 		op := row.Op(b.GroupOp[i])
-		if op != row.Read && (strings.IndexByte(e.cfg.SkippedOperations, byte(op)) >= 0 || e.isForeign(b, i)) {
+		if len(e.left) > 0 && e.left[b.GroupSchema[i]] || op != row.Read && (strings.IndexByte(e.cfg.SkippedOperations, byte(op)) >= 0 || e.isForeign(b, i)) {
 			start = end
 			continue
 		}

@@ -62,6 +62,8 @@ type Encoder struct {
 
 	// foreign says of each source of a batch's GTIDs, by its index in the batch, whether its rows are left out; empty if all are wanted.
 	foreign []bool
+	// left are table versions whose rows are left out.
+	left map[uint32]bool
 
 	// Scratch of Batch.
 	index int // of the row in its group
@@ -72,9 +74,21 @@ type Encoder struct {
 
 type tableName struct{ database, table string }
 
+// messageKey is one element of message.key.columns.
 type messageKey struct {
 	table   *regexp.Regexp
-	columns []string
+	literal bool // it names one table
+	columns []keyColumn
+}
+
+// keyColumn is a column of a key, by name or by a pattern on names.
+type keyColumn struct {
+	name    string
+	pattern *regexp.Regexp // nil: the name is none
+}
+
+func (k *keyColumn) is(column string) bool {
+	return strings.EqualFold(k.name, column) || k.pattern != nil && k.pattern.MatchString(column)
 }
 
 // surround is what stands before and after a payload.
@@ -92,7 +106,7 @@ func surroundBy(schema string, enabled bool) surround {
 func New(cfg *config.Connector, opts Options) (*Encoder, error) {
 	e := &Encoder{
 		cfg: cfg, opts: opts, connector: string(config.MySQL), modes: modesOf(cfg),
-		plans: map[uint32]*plan{}, byTable: map[tableName][]uint32{}, topics: map[string]*Topic{},
+		plans: map[uint32]*plan{}, byTable: map[tableName][]uint32{}, topics: map[string]*Topic{}, left: map[uint32]bool{},
 	}
 	if cfg.Flavor == config.MariaDB {
 		e.connector = string(config.MariaDB)
@@ -144,7 +158,18 @@ func (e *Encoder) compileFilters() error {
 		if err != nil {
 			return err
 		}
-		e.messageKeys = append(e.messageKeys, messageKey{re, k.Columns})
+		key := messageKey{table: re}
+		_, key.literal = config.Literal(k.Table)
+		for _, name := range k.Columns {
+			c := keyColumn{name: name}
+			if list, err := config.Patterns(name); err == nil && len(list) == 1 {
+				if c.pattern, err = anchored("message.key.columns", list[0]); err != nil {
+					return err
+				}
+			}
+			key.columns = append(key.columns, c)
+		}
+		e.messageKeys = append(e.messageKeys, key)
 	}
 	var err error
 	if e.columns.include, err = anchoredList("column.include.list", e.cfg.IncludeColumns); err != nil {
@@ -246,8 +271,15 @@ func (e *Encoder) AddTable(t *rowv1.Table) error {
 	return nil
 }
 
+// Leave makes a table version known of which no rows are wanted, because AddTable refused it. An id that is known is replaced.
+func (e *Encoder) Leave(id uint32) {
+	e.forget(id)
+	e.left[id] = true
+}
+
 // forget drops a schema id.
 func (e *Encoder) forget(id uint32) {
+	delete(e.left, id)
 	old, ok := e.plans[id]
 	if !ok {
 		return

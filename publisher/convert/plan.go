@@ -3,6 +3,7 @@ package convert
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
@@ -88,18 +89,23 @@ func (e *Encoder) compile(t *rowv1.Table) (*plan, error) {
 	return p, nil
 }
 
-// keyColumns returns the columns of the message key: those of message.key.columns in its order, else those of the table's key.
+// keyColumns returns the columns of the message key: those of message.key.columns in its order, else those of the table's key. A table that the option names
+// must have the columns that it names: without them its rows would be told apart by less than what the user wanted. One that a pattern takes may have others.
 func (e *Encoder) keyColumns(t *rowv1.Table, qualified string) ([]int, error) {
 	var out []int
 	for _, k := range e.messageKeys {
 		if !k.table.MatchString(qualified) {
 			continue
 		}
-		for _, name := range k.columns {
+		for j := range k.columns {
+			before := len(out)
 			for i, c := range t.Columns {
-				if strings.EqualFold(c.Name, name) {
+				if k.columns[j].is(c.Name) {
 					out = append(out, i)
 				}
+			}
+			if k.literal && len(out) == before {
+				return nil, fmt.Errorf("message.key.columns names column %s, which table %s does not have; it has %s", k.columns[j].name, qualified, columnNames(t))
 			}
 		}
 	}
@@ -113,6 +119,44 @@ func (e *Encoder) keyColumns(t *rowv1.Table, qualified string) ([]int, error) {
 		out = append(out, int(i))
 	}
 	return out, nil
+}
+
+// namesShown bounds the columns that a text lists: enough to see what was meant.
+const namesShown = 20
+
+func columnNames(t *rowv1.Table) string {
+	var names []string
+	for i, c := range t.Columns {
+		if i == namesShown {
+			names = append(names, "...")
+			break
+		}
+		names = append(names, c.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// Missing says which columns column.include.list names in full that a table does not have, and whether it takes none of the table at all: the rows come without
+// them, as Debezium's do.
+func (e *Encoder) Missing(t *rowv1.Table) (texts []string) {
+	if len(e.columns.include) == 0 {
+		return nil
+	}
+	qualified := t.Database + "." + t.Table
+	for _, p := range e.cfg.IncludeColumns {
+		name, ok := config.Literal(p)
+		if !ok || len(name) <= len(qualified)+1 || !strings.EqualFold(name[:len(qualified)+1], qualified+".") {
+			continue
+		}
+		column := name[len(qualified)+1:]
+		if !slices.ContainsFunc(t.Columns, func(c *rowv1.Column) bool { return strings.EqualFold(c.Name, column) }) {
+			texts = append(texts, fmt.Sprintf("column.include.list names column %s, which table %s does not have; it has %s", column, qualified, columnNames(t)))
+		}
+	}
+	if texts == nil && !slices.ContainsFunc(t.Columns, func(c *rowv1.Column) bool { return e.columns.selects(qualified + "." + c.Name) }) {
+		texts = append(texts, fmt.Sprintf("column.include.list takes no column of table %s, so its rows are empty; it has %s", qualified, columnNames(t)))
+	}
+	return texts
 }
 
 func (e *Encoder) compileFields(t *rowv1.Table, indexes []int, place fieldPlace) ([]field, error) {

@@ -88,6 +88,7 @@ func (p *parser) buildFilters(c *Connector) {
 	c.IncludeTables, c.ExcludeTables = p.patterns("table.include.list"), p.patterns("table.exclude.list")
 	c.IncludeColumns, c.ExcludeColumns = p.patterns("column.include.list"), p.patterns("column.exclude.list")
 	c.IgnoreBuiltin = p.boolean("table.ignore.builtin")
+	c.TablesMax, c.TablesMaxFails = int(p.integer("guardrail.collections.max")), p.word("guardrail.collections.limit.action") == "fail"
 	if p.boolean("gtid.source.filter.dml.events") {
 		c.IncludeGTIDs, c.ExcludeGTIDs = p.patterns("gtid.source.includes"), p.patterns("gtid.source.excludes")
 	}

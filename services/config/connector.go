@@ -44,6 +44,8 @@ type Connector struct {
 	// Rows of other GTID sources are left out: gtid.source.includes, .excludes; nil where gtid.source.filter.dml.events is false. A source is a
 	// server's UUID, MariaDB's "domain-server".
 	IncludeGTIDs, ExcludeGTIDs []string
+	TablesMax                  int  // guardrail.collections.max; 0: no limit
+	TablesMaxFails             bool // guardrail.collections.limit.action=fail: a connector with more is not created
 	MessageKeyColumns          []KeyColumns
 
 	// Values.
@@ -116,8 +118,8 @@ type KeyStore struct{ File, Password string }
 
 // KeyColumns is one element of message.key.columns.
 type KeyColumns struct {
-	Table   string // regular expression on database.table, as in the filters
-	Columns []string
+	Table   string   // regular expression on database.table, as in the filters
+	Columns []string // names, or Java patterns on names
 }
 
 // Snapshot holds the snapshot options.
