@@ -40,7 +40,7 @@ func (l *lab) start(ctx context.Context, o options) error {
 		return err
 	}
 	worker := rival.Options{Dir: filepath.Join(l.dir, "connect"), Kafka: kafka.Addr, Heap: "2g"}
-	for i, engine := range engines {
+	for i, engine := range engines() {
 		if o.engine != "both" && o.engine != engine {
 			continue
 		}

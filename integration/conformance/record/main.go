@@ -61,14 +61,14 @@ func parse(args []string) (options, error) {
 	if o.globs = f.Args(); len(o.globs) == 0 {
 		o.globs = []string{"*"}
 	}
-	if o.engine != "both" && !slices.Contains(engines, o.engine) {
+	if o.engine != "both" && !slices.Contains(engines(), o.engine) {
 		return o, fmt.Errorf("-engine %s: it is mysql, mariadb or both", o.engine)
 	}
 	return o, nil
 }
 
 // engines are the names of the databases in recordings.
-var engines = []string{"mysql", "mariadb"}
+func engines() []string { return []string{"mysql", "mariadb"} }
 
 // wanted returns the folders of the cases that the globs name, in order.
 func (o options) wanted() (dirs []string, err error) {
