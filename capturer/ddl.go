@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -179,8 +180,8 @@ func (r *reader) store(ctx context.Context, versions ...registry.TableVersion) e
 	}
 }
 
-// unknownStatement stops the table of a statement that is not understood: from here on its shape is not known. A table that was not known before is
-// not stopped; its first rows make the reader look for its shape.
+// unknownStatement forgets the shape of the table of a statement that is not understood. The table's next rows make the reader look for it: in the log's own
+// description, or on the server, if the log proves that it has not changed since; else they stop the table, with the statement.
 func (r *reader) unknownStatement(ctx context.Context, ev *binlog.Event, next *schema.Catalog, err error) error {
 	var unknown *schema.UnknownError
 	if !errors.As(err, &unknown) || unknown.Table == "" {
@@ -188,17 +189,11 @@ func (r *reader) unknownStatement(ctx context.Context, ev *binlog.Event, next *s
 		r.logger.Debug("statement not understood", "database", ev.Database, "file", ev.File, "pos", ev.Pos, "error", err)
 		return nil
 	}
-	var feeds []*feed
-	for _, f := range r.feeds {
-		if !f.dead && f.wants(unknown.Database, unknown.Table) {
-			feeds = append(feeds, f)
-		}
-	}
-	known := r.tables.catalog.Table(unknown.Database, unknown.Table) != nil
+	wanted := slices.ContainsFunc(r.feeds, func(f *feed) bool { return !f.dead && f.wants(unknown.Database, unknown.Table) })
 	concerns := func(f *feed) bool {
 		return f.concerns(&schema.Change{Database: unknown.Database, Table: unknown.Table})
 	}
-	if !known && len(feeds) == 0 { // nobody wants its rows, and nothing that was stored becomes wrong
+	if !wanted && r.tables.catalog.Table(unknown.Database, unknown.Table) == nil { // nobody wants its rows, and nothing that was stored becomes wrong
 		r.tables.become(next)
 		r.tellStatement(ev, unknown.Database, concerns)
 		return nil
@@ -209,11 +204,9 @@ func (r *reader) unknownStatement(ctx context.Context, ev *binlog.Event, next *s
 	}
 	next.DropTable(unknown.Database, unknown.Table)
 	r.tables.become(next)
-	if !known {
-		r.tellStatement(ev, unknown.Database, concerns)
-	} else if len(feeds) > 0 && r.skip.event == 0 {
-		r.tableError(unknown.Database, unknown.Table, ev.Pos, err, feeds)
-	}
+	r.tables.unknown[[2]string{unknown.Database, unknown.Table}] = unknownStatement{ev.File, ev.Pos, err}
+	r.logger.Warn("a statement is not understood; its table's shape is looked for with the next rows", "database", unknown.Database, "table", unknown.Table, "file", ev.File, "pos", ev.Pos, "error", err)
+	r.tellStatement(ev, unknown.Database, concerns)
 	return nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -24,6 +23,8 @@ type tables struct {
 	catalog *schema.Catalog
 	// guesses are shapes that a table has later; better than today's where nothing earlier is known.
 	guesses map[[2]string]*rowv1.Table
+	// unknown holds the statements that are not understood, by their table.
+	unknown map[[2]string]unknownStatement
 	// maps holds what is known of each description of a table in the log. It is bounded by cacheEntries, and emptied by DDL.
 	maps map[*binlog.TableMap]*tableState
 }
@@ -45,7 +46,7 @@ func newTables(ctx context.Context, r *reader, session Session) (*tables, error)
 	if err := r.src.history.load(ctx); err != nil {
 		return nil, fmt.Errorf("load the schema versions of source %s: %w", r.src.id, err)
 	}
-	t := &tables{catalog: NewCatalog(r.info), guesses: make(map[[2]string]*rowv1.Table), maps: make(map[*binlog.TableMap]*tableState)}
+	t := &tables{catalog: NewCatalog(r.info), guesses: make(map[[2]string]*rowv1.Table), unknown: make(map[[2]string]unknownStatement), maps: make(map[*binlog.TableMap]*tableState)}
 	databases, err := session.Databases(ctx)
 	if err != nil {
 		return nil, err
@@ -349,6 +350,11 @@ func (t *tables) resolve(ctx context.Context, r *reader, tm *binlog.TableMap, st
 			r.logger.Warn("the log's own description of a table is used instead of the history's", "database", tm.Database, "table", tm.Name, "error", err)
 			shape, how = full, "log metadata"
 			plan, err = r.src.access().Compile(tm, shape)
+		} else if how == "schema history" {
+			shape, plan, err = t.changedOutside(ctx, r, tm, err)
+			if k := errs.KindOf(err); err != nil && (k == errs.Unavailable || k == errs.Busy) {
+				return err
+			}
 		}
 	}
 	if err != nil {
@@ -380,31 +386,21 @@ func (t *tables) find(ctx context.Context, r *reader, tm *binlog.TableMap) (*row
 		r.logger.Warn("no schema version is known for this place in the log; a later one is used", "table", name, "file", r.at.file, "pos", r.at.pos)
 		return shape, "a later version", nil
 	}
-	session, err := r.src.access().Connect(ctx)
-	if err != nil {
+	shape, err := t.today(ctx, r, tm)
+	if err == nil {
+		return shape, "SHOW CREATE TABLE of today", nil
+	}
+	if k := errs.KindOf(err); k == errs.Unavailable || k == errs.Busy || errors.Is(err, errSequence) {
 		return nil, "", err
 	}
-	defer session.Close()
-	head, err := session.Head(ctx)
-	if err != nil {
-		return nil, "", err
+	if u, ok := t.unknown[[2]string{tm.Database, tm.Name}]; ok {
+		return nil, "", fmt.Errorf("the statement at %s:%d is not understood, and the table's shape behind it cannot be told: %w; %w; %s", u.file, u.pos, u.err, err, waysOn)
 	}
-	text, err := session.ShowCreate(ctx, tm.Database, tm.Name)
-	if err == nil && strings.Contains(text, "SEQUENCE=1") && sequenceColumns(tm) {
-		return nil, "", errSequence
+	if errors.Is(err, errChanged) { // the type vector decides
+		r.logger.Warn("no schema version is known for this place in the log; the table as it is today is used", "table", name, "file", r.at.file, "pos", r.at.pos, "error", err)
+		return shape, "SHOW CREATE TABLE of today", nil
 	}
-	if err != nil {
-		return nil, "", fmt.Errorf("table %s: no schema version is known for %s:%d and the table cannot be read now: %w; take a snapshot (snapshot.mode=no_data is enough)", name, r.at.file, r.at.pos, err)
-	}
-	shape, err := schema.ParseCreate(t.catalog.Options(), tm.Database, text)
-	if err != nil {
-		return nil, "", err
-	}
-	// At the end of the log the table is what it was when the rows were written, unless it changed in this instant; then the type vector differs or the change is still to come.
-	if at, err := newPlace(r.info.Flavor, head); err == nil && r.at.compare(&at) < 0 && !r.caughtUp.Load() {
-		r.logger.Warn("no schema version is known for this place in the log; the table as it is today is used", "table", name, "file", r.at.file, "pos", r.at.pos)
-	}
-	return shape, "SHOW CREATE TABLE of today", nil
+	return nil, "", fmt.Errorf("table %s: no schema version is known for %s:%d: %w; %s", name, r.at.file, r.at.pos, err, waysOn)
 }
 
 // badRows treats rows that do not decode.

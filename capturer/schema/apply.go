@@ -20,6 +20,25 @@ func (c *Catalog) Affects(_, sql string) bool {
 	return false
 }
 
+// Mentions says whether a statement may shape a table: it is one of those that shape some, and has the table's name in it, or drops a database of the name of the
+// table's. It never misses one, and may take another for one.
+func (c *Catalog) Mentions(sql string, o ApplyOptions, database, table string) bool {
+	if !c.Affects(database, sql) {
+		return false
+	}
+	drops := false
+	for _, t := range tokenize(dialect{c.options.Flavor, c.options.Version, o}, sql) {
+		name := t.kind == tokenWord || t.kind == tokenQuoted || t.kind == tokenString
+		switch {
+		case t.is("DATABASE"), t.is("SCHEMA"):
+			drops = true
+		case name && (fold(t.text) == fold(table) || drops && fold(t.text) == fold(database)):
+			return true
+		}
+	}
+	return false
+}
+
 // Administers says of a statement that it is one of those that shape nothing and are yet told to whoever wants all DDL, as Debezium does: its parser
 // knows views, routines, triggers and table maintenance, and passes over them; what else the log holds it takes for a change that it has no model of.
 func Administers(sql string) bool {
