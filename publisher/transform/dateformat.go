@@ -95,72 +95,32 @@ func (f *dateFormat) append(dst []byte, t time.Time) []byte {
 
 // append formats one field.
 func (d dateField) append(dst []byte, t time.Time) []byte {
-	number := func(n int) []byte { return appendPadded(dst, n, d.width) }
+	if n, ok := d.number(t); ok {
+		return appendPadded(dst, n, d.width)
+	}
 	switch d.letter {
 	case 'G':
 		if t.Year() <= 0 {
 			return append(dst, "BC"...)
 		}
 		return append(dst, "AD"...)
-	case 'y', 'Y':
-		year := t.Year()
-		if d.letter == 'Y' {
-			year = weekYear(t)
-		}
-		if year <= 0 {
-			year = 1 - year
-		}
-		if d.width == 2 {
-			return appendPadded(dst, year%100, 2)
-		}
-		return number(year)
+	case 'y', 'Y': // two digits
+		return appendPadded(dst, eraYear(d.year(t))%100, 2)
 	case 'M', 'L':
-		switch {
-		case d.width >= 4:
+		if d.width >= 4 {
 			return append(dst, t.Month().String()...)
-		case d.width == 3:
-			return append(dst, t.Month().String()[:3]...)
 		}
-		return number(int(t.Month()))
-	case 'w':
-		if weekYear(t) > t.Year() {
-			return number(1)
-		}
-		return number(weekOf(t.YearDay(), t.Weekday()))
-	case 'W':
-		return number(weekOf(t.Day(), t.Weekday()))
-	case 'D':
-		return number(t.YearDay())
-	case 'd':
-		return number(t.Day())
-	case 'F':
-		return number((t.Day()-1)/7 + 1)
+		return append(dst, t.Month().String()[:3]...)
 	case 'E':
 		if d.width >= 4 {
 			return append(dst, t.Weekday().String()...)
 		}
 		return append(dst, t.Weekday().String()[:3]...)
-	case 'u':
-		return number((int(t.Weekday())+6)%7 + 1)
 	case 'a':
 		if t.Hour() >= 12 {
 			return append(dst, "PM"...)
 		}
 		return append(dst, "AM"...)
-	case 'H':
-		return number(t.Hour())
-	case 'k':
-		return number((t.Hour()+23)%24 + 1)
-	case 'K':
-		return number(t.Hour() % 12)
-	case 'h':
-		return number((t.Hour()+11)%12 + 1)
-	case 'm':
-		return number(t.Minute())
-	case 's':
-		return number(t.Second())
-	case 'S':
-		return number(t.Nanosecond() / 1e6)
 	case 'z':
 		if d.width >= 4 {
 			return append(dst, "Coordinated Universal Time"...)
@@ -170,6 +130,62 @@ func (d dateField) append(dst []byte, t time.Time) []byte {
 		return append(dst, "+0000"...)
 	}
 	return append(dst, 'Z') // X
+}
+
+// year is the year of the calendar, or that of the week.
+func (d dateField) year(t time.Time) int {
+	if d.letter == 'Y' {
+		return weekYear(t)
+	}
+	return t.Year()
+}
+
+// eraYear counts years before the first one from 1 too.
+func eraYear(year int) int {
+	if year <= 0 {
+		return 1 - year
+	}
+	return year
+}
+
+// number returns the number of a field that is one.
+func (d dateField) number(t time.Time) (n int, ok bool) {
+	switch d.letter {
+	case 'y', 'Y':
+		return eraYear(d.year(t)), d.width != 2
+	case 'M', 'L':
+		return int(t.Month()), d.width < 3
+	case 'w':
+		if weekYear(t) > t.Year() {
+			return 1, true
+		}
+		return weekOf(t.YearDay(), t.Weekday()), true
+	case 'W':
+		return weekOf(t.Day(), t.Weekday()), true
+	case 'D':
+		return t.YearDay(), true
+	case 'd':
+		return t.Day(), true
+	case 'F':
+		return (t.Day()-1)/7 + 1, true
+	case 'u':
+		return (int(t.Weekday())+6)%7 + 1, true
+	case 'H':
+		return t.Hour(), true
+	case 'k':
+		return (t.Hour()+23)%24 + 1, true
+	case 'K':
+		return t.Hour() % 12, true
+	case 'h':
+		return (t.Hour()+11)%12 + 1, true
+	case 'm':
+		return t.Minute(), true
+	case 's':
+		return t.Second(), true
+	case 'S':
+		return t.Nanosecond() / 1e6, true
+	}
+	return 0, false
 }
 
 func appendPadded(dst []byte, n, width int) []byte {
