@@ -76,16 +76,8 @@ func (t *task) newEncoder(cfg *config.Connector) (*convert.Encoder, error) {
 
 // send hands records over, beginning a transaction if none is open, and returns their bytes. b is the batch that they come from, nil for statements.
 func (s *sink) send(ctx context.Context, o *convert.Output, b *rowv1.Batch) (int64, error) {
-	for _, f := range o.Failed {
-		if err := s.rejectRow(ctx, f); err != nil {
-			return 0, err
-		}
-	}
-	for _, w := range o.Warnings {
-		s.t.log.Warn("value replaced by null", "error", w)
-	}
-	if o.Warned > 0 {
-		s.t.p.metrics.errors.WithLabelValues(s.t.id.Connector, "ValueReplaced").Add(float64(o.Warned))
+	if err := s.notConverted(ctx, o); err != nil {
+		return 0, err
 	}
 	if s.t.stage != nil && len(o.Records) > 0 {
 		in := o
@@ -149,6 +141,22 @@ func (s *sink) send(ctx context.Context, o *convert.Output, b *rowv1.Batch) (int
 		from = large.Index + 1
 	}
 	return bytes, nil
+}
+
+// notConverted treats the rows and the values that the encoder could not convert.
+func (s *sink) notConverted(ctx context.Context, o *convert.Output) error {
+	for _, f := range o.Failed {
+		if err := s.rejectRow(ctx, f); err != nil {
+			return err
+		}
+	}
+	for _, w := range o.Warnings {
+		s.t.log.Warn("value replaced by null", "error", w)
+	}
+	if o.Warned > 0 {
+		s.t.p.metrics.errors.WithLabelValues(s.t.id.Connector, "ValueReplaced").Add(float64(o.Warned))
+	}
+	return nil
 }
 
 func (s *sink) find(o *convert.Output, k *kafka.Record) *convert.Record {
