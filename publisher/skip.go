@@ -258,13 +258,29 @@ func (s *skipper) table(t *rowv1.Table) {
 	name := t.Database + "." + t.Table
 	lane, ok := s.lanes[name]
 	if !ok {
-		lane = laneOf(s.prev, name)
-		if own, ok := s.own[name]; ok {
-			lane = own.index
-		}
+		lane = s.markOf(name)
 		s.lanes[name] = lane
 	}
 	s.names[t.SchemaId], s.plans[t.SchemaId], s.wides[t.SchemaId] = lane, row.NewLayout(t.Columns), len(t.Columns)
+}
+
+// markOf returns the index of the mark of a table.
+func (s *skipper) markOf(name string) uint32 {
+	if own, ok := s.own[name]; ok {
+		return own.index
+	}
+	return laneOf(s.prev, name)
+}
+
+// had returns what a table has up to by its mark; nil if no place says it.
+func (s *skipper) had(name string) *offset.Offset {
+	i := int(s.markOf(name))
+	if i >= len(s.marks) || s.marks[i].all {
+		return nil
+	}
+	o := s.marks[i].offset
+	o.Aside = offset.Aside{}
+	return &o
 }
 
 // laneOf returns the lane of a table, as rowmesh.capture.v1.Shard defines it.

@@ -128,3 +128,20 @@ func TestSettled(t *testing.T) {
 		}
 	}
 }
+
+// A table that stops while its lane reads again what other lanes had delivered keeps what it has by their places, not the lane's.
+func TestStopOnTheWayBack(t *testing.T) {
+	l := &skipLog{gtids: true, txns: [][]int{{2}, {3}, {4}, {1}}}
+	prev := &registry.Layout{Count: 2, Pins: map[string]uint32{"db.t0": 0, "db.t1": 1}}
+	s, err := newSkipper(config.MySQL, prev, []offset.Offset{l.between(t, 3), l.between(t, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &task{cfg: &config.Connector{Flavor: config.MySQL}, place: place{taken: l.between(t, 2)}, start: start{skip: s}}
+	for name, n := range map[string]int{"db.t0": 3, "db.t1": 2} {
+		want := l.between(t, n)
+		if got, err := x.deliveredOf(name, nil); err != nil || !got.Equal(&want) {
+			t.Errorf("%s: %v, %v; want the place behind %d", name, got, err, n)
+		}
+	}
+}

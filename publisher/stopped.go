@@ -68,7 +68,7 @@ func (t *task) tableStopped(e *capturev1.TableError) error {
 	case taken.Source == nil:
 		return errs.E(errs.Corrupt, "%s; the lane has no place yet to which the table could return; errors.tolerance=all goes on without it", what)
 	default:
-		at, err := t.deliveredOf(before)
+		at, err := t.deliveredOf(name, before)
 		if err != nil {
 			return err
 		}
@@ -112,18 +112,29 @@ func (t *task) rowsSkipped(table string, e *capturev1.TableError) {
 	t.status.warn("skipped "+table, fmt.Sprintf("%s=%s: "+what, option, mode, table, e.Position.GetFile(), e.Position.GetPos(), e.Reason))
 }
 
-// deliveredOf returns what a table that stops has up to: the lane's place, or what it had before its rows, or those of all tables, were read again.
-func (t *task) deliveredOf(before *offset.Table) (*offset.Offset, error) {
+// deliveredOf returns what a table that stops has up to: the lane's place, or what it had before its rows, or those of all tables, were read again, here or by a
+// lane of the layout before.
+func (t *task) deliveredOf(name string, before *offset.Table) (*offset.Offset, error) {
 	at := t.place.taken
 	at.Aside = offset.Aside{}
-	earlier := t.place.taken.Aside.Others
+	had := []*offset.Offset{t.place.taken.Aside.Others}
 	if before != nil {
-		earlier = before.At
+		had[0] = before.At
 	}
-	if earlier == nil {
-		return &at, nil
+	if t.start.skip != nil {
+		had = append(had, t.start.skip.had(name))
 	}
-	return t.later(&at, earlier)
+	newest := &at
+	for _, o := range had {
+		if o == nil {
+			continue
+		}
+		var err error
+		if newest, err = t.later(newest, o); err != nil {
+			return nil, err
+		}
+	}
+	return newest, nil
 }
 
 // later returns the place of two that covers the other.
