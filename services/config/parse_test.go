@@ -93,6 +93,9 @@ func TestParseTutorial(t *testing.T) {
 	}
 }
 
+// twice is what Debezium says of table.include.list, which it checks twice.
+func twice(text string) []string { return []string{text, text} }
+
 func TestErrors(t *testing.T) {
 	debezium := func(option, text string) string { return "The '" + option + "' value is invalid: " + text }
 	const (
@@ -123,6 +126,16 @@ func TestErrors(t *testing.T) {
 			debezium("table.include.list", list+"Dangling meta character '*' near index 0\n*.x\n^"), debezium("table.include.list", list+"Dangling meta character '*' near index 0\n*.x\n^")}},
 		{"look-ahead", with("database.include.list=(?!test).*"), []string{debezium("database.include.list", list+
 			"a negative look-ahead (?!...) is not supported here (name what you want in an include list, and what you do not in an exclude list) near index 0\n(?!test).*\n^")}},
+		{"possessive quantifier", with("table.include.list=a.b++"), twice(debezium("table.include.list", list+"a possessive quantifier is not supported here (write it without the second +) near index 4\na.b++\n    ^"))},
+		{"back reference", with(`column.exclude.list=(a)\1.c`), []string{debezium("column.exclude.list", list+`a back reference is not supported here (write the text again) near index 3`+"\n"+`(a)\1.c`+"\n   ^")}},
+		{"a pattern that would explode", with("database.include.list=(a{1000}){1000}"), []string{debezium("database.include.list", list+"invalid repeat count: `{1000}`\n(a{1000}){1000}")}},
+		{"numbers out of range", with("connect.timeout.ms=9999999999", "snapshot.fetch.size=-1", "heartbeat.interval.ms=-5", "rowmesh.commit.max.bytes=0"), []string{
+			debezium("snapshot.fetch.size", "An non-negative integer is expected"), debezium("connect.timeout.ms", "An integer is expected"),
+			debezium("connect.timeout.ms", "A positive, non-zero integer value is expected"), debezium("heartbeat.interval.ms", "An non-negative integer is expected"),
+			debezium("rowmesh.commit.max.bytes", "A positive, non-zero long value is expected")}},
+		{"GTID sources chosen twice", with("gtid.source.includes=a", "gtid.source.excludes=b"), []string{debezium("gtid.source.excludes", "Cannot specify GTID excludes when includes are provided.")}},
+		{"columns chosen twice", with("column.include.list=a.b.c", "column.exclude.list=a.b.d"), []string{debezium("column.exclude.list", `"column.include.list" is already specified`)}},
+		{"lineage", with("openlineage.integration.enabled=true"), []string{"The 'openlineage.integration.enabled' option is not supported: no lineage events are sent; remove the option"}},
 		{"queue", with("max.queue.size=10", "max.batch.size=100"), []string{debezium("max.queue.size", "Must be larger than the maximum batch size")}},
 		{"queue without room", with("max.queue.size=0"), []string{debezium("max.queue.size", "A positive queue size is required"), debezium("max.queue.size", "Must be larger than the maximum batch size")}},
 		{"operations", with("skipped.operations=c,x"), []string{debezium("skipped.operations", "Invalid operation")}},
