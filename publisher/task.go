@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
@@ -418,12 +417,7 @@ func (t *task) offsets() offsets {
 	if topic == "" {
 		topic = t.p.cfg.OffsetsTopic
 	}
-	client := t.client()
-	for k, v := range t.cfg.Producer { // they lie where the rows go, in the same transactions
-		if k == "bootstrap.servers" || k == "security.protocol" || strings.HasPrefix(k, "sasl.") || strings.HasPrefix(k, "ssl.") {
-			client[k] = v
-		}
-	}
+	client := offset.ClientOf(t.client(), t.cfg.Producer)
 	return t.p.out.offsets(offset.Config{Client: client, Topic: topic, Partitions: t.p.cfg.OffsetsPartitions, ReplicationFactor: t.p.cfg.OffsetsReplication})
 }
 

@@ -44,6 +44,7 @@ config.providers.env.class=org.apache.kafka.common.config.provider.EnvVarConfigP
 config.providers.env.param.allowlist.pattern=^ROWMESH_.*
 config.providers.vault.class=com.example.VaultConfigProvider
 exactly.once.source.support=enabled
+rest.mask.secrets=true
 some.typo=1
 `
 
@@ -59,7 +60,7 @@ func TestWorkerFile(t *testing.T) {
 	sasl := []string{"-kafka-property", "sasl.mechanisms=PLAIN", "-kafka-property", "sasl.password=p", "-kafka-property", "sasl.username=u",
 		"-kafka-property", "security.protocol=SASL_SSL", "-kafka-property", "ssl.ca.location=/etc/ca.pem"}
 	for role, want := range map[string][]string{
-		"coordinator": append([]string{"-offsets-topic", "my-offsets", "-mesh", "connect-cluster-connect-cluster", "-rest-url", "http://connect.example:18083"}, sasl...),
+		"coordinator": append([]string{"-offsets-topic", "my-offsets", "-mesh", "connect-cluster-connect-cluster", "-rest-url", "http://connect.example:18083", "-rest-mask-secrets"}, sasl...),
 		"publisher": append(append([]string{"-offsets-topic", "my-offsets", "-offsets-replication", "1", "-mesh", "connect-cluster-connect-cluster"}, sasl...),
 			"-kafka-property", "compression.type=lz4"),
 	} {
@@ -85,7 +86,7 @@ func TestWorkerFile(t *testing.T) {
 			}
 		}
 	}
-	for _, key := range []string{"exactly.once", "bootstrap.servers", "value.converter", "sasl.", "listeners", "config.providers.file"} {
+	for _, key := range []string{"exactly.once", "bootstrap.servers", "value.converter", "sasl.", "listeners", "config.providers.file", "rest.mask"} {
 		if strings.Contains(text, key) {
 			t.Errorf("%s names %s, which works", text, key)
 		}

@@ -126,6 +126,9 @@ func (w *worker) listener() error {
 		}
 		w.add("coordinator", "-rest-tls-cert", store, "-rest-tls-key", store)
 	}
+	if strings.EqualFold(w.get("rest.mask.secrets"), "true") {
+		w.add("coordinator", "-rest-mask-secrets")
+	}
 	if name := w.get("rest.advertised.host.name"); name != "" {
 		_, port, _ := net.SplitHostPort(w.out.rest)
 		w.add("coordinator", "-rest-url", fmt.Sprintf("%s://%s", cmp.Or(w.get("rest.advertised.listener"), scheme), net.JoinHostPort(name, cmp.Or(w.get("rest.advertised.port"), port))))

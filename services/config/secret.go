@@ -18,8 +18,10 @@ const maxSecretFileBytes = 1 << 20
 // Secrets resolves references to secrets in a config: ${file:/path:key} is a line "key=value" of a properties file, ${directory:/path:name} (or dir) is the
 // content of a file, ${env:NAME} is an environment variable. Nothing can be read that is not allowed here; with the zero value no reference is
 // resolved, and the text stays as it is, as in a Kafka Connect worker without providers.
+//
+// It also holds the process's converters, since they are the other thing that a process adds to a config before it means something.
 type Secrets struct {
-	// Roots are the folders whose files references may name, links resolved. Empty: file and dir are off.
+	// Roots are the folders whose files references may name, links resolved. Empty: file and directory are off.
 	Roots []string
 	// Env matches the names of the variables that references may name. Nil: env is off.
 	Env *regexp.Regexp
