@@ -30,8 +30,8 @@ type worker struct {
 	out  workerConfig
 }
 
-// Keys whose state lies elsewhere here, or that tune the Java worker.
-var (
+// Why keys mean nothing: their state lies elsewhere here, or they are about the Java worker.
+const (
 	keptInEtcd = "connectors and their states are kept in etcd"
 	ofJava     = "it is about Java classes"
 	noFile     = "offsets are kept in Kafka, in topic connect-offsets unless offset.storage.topic names another"
