@@ -79,7 +79,7 @@ func (r *run) connect() {
 		}))
 	}
 	for k := range modes {
-		harness.Await(r, 60*time.Second, "snapshot of "+r.connector(k), func() error {
+		harness.Await(r, 3*time.Minute, "snapshot of "+r.connector(k), func() error {
 			_, s := r.mesh.Call(r, http.MethodGet, "/connectors/"+r.connector(k)+"/status", nil)
 			r.failed(s)
 			_, body := r.mesh.Call(r, http.MethodGet, "/connectors/"+r.connector(k)+"/offsets", nil)

@@ -19,5 +19,5 @@
 // An event is read as a consumer does who knows nothing but its Connect schema; the text that comes out is compared with the text of the column. Between two
 // selects each row changes at most once, and a column of the table counts the changes, so that it is known for each event what it must hold.
 //
-// The seed is printed; ROWMESH_TEST_SEED=n repeats a run, ROWMESH_TEST_TABLES=n sets how many tables a server gets.
+// The seed is printed; ROWMESH_TEST_SEED=n sets another one, ROWMESH_TEST_TABLES=n how many tables a server gets.
 package roundtrip

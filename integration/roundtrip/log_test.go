@@ -55,7 +55,7 @@ func readLog(t testing.TB, addr, flavor string, from mysql.Position, database, m
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	out := map[string][]logged{}
 	for out[marker] == nil {

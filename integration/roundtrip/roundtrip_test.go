@@ -52,7 +52,7 @@ func number(t testing.TB, name string, otherwise uint64) uint64 {
 func TestRoundTrip(t *testing.T) {
 	addrs := map[harness.Part]string{harness.MySQL: harness.Addr(t, harness.MySQL), harness.MariaDB: harness.Addr(t, harness.MariaDB)}
 	mesh := harness.Start(t, harness.Size{Coordinators: 1, Capturers: 1, Publishers: 1}, nil)
-	seed := number(t, "ROWMESH_TEST_SEED", uint64(time.Now().UnixNano()))
+	seed := number(t, "ROWMESH_TEST_SEED", 1) // the same every time, so that a failure is of the change that shows it
 	t.Logf("ROWMESH_TEST_SEED=%d", seed)
 	for part, addr := range addrs {
 		t.Run(string(part), func(t *testing.T) {
@@ -122,7 +122,7 @@ func (r *run) all(n int) {
 		want[t.name] = r.expect(t, log[t.name])
 		total += len(want[t.name])
 	}
-	harness.Await(r, 60*time.Second, "all events", func() error {
+	harness.Await(r, 3*time.Minute, "all events", func() error {
 		got := follow.count()
 		if got >= total {
 			return nil
