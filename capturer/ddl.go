@@ -113,8 +113,15 @@ func (r *reader) tellStatement(ev *binlog.Event, database string, concerns func(
 func (r *reader) versions(ev *binlog.Event, changes []schema.Change, before [][2]string) []registry.TableVersion {
 	from := r.after(ev)
 	var out []registry.TableVersion
+	// One version of a table, the last: RENAME TABLE t TO x, u TO t takes a name away and gives it again. Were both stored, a reader that meets the statement a second
+	// time would find the last one known, and store the first one over it.
 	add := func(db, table string, shape *rowv1.Table) {
-		out = append(out, registry.TableVersion{Database: db, Table: table, ValidFrom: from, Shape: shape})
+		v := registry.TableVersion{Database: db, Table: table, ValidFrom: from, Shape: shape}
+		if i := slices.IndexFunc(out, sameKey(v)); i >= 0 {
+			out[i] = v
+			return
+		}
+		out = append(out, v)
 	}
 	for _, c := range changes {
 		if c.PreviousTable != "" {
