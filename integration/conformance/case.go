@@ -188,10 +188,11 @@ func (e ending) offsetFields() (string, error) {
 		for k, v := range o.Offset {
 			switch {
 			case k == "rowmesh", // a field of ours beside Debezium's
+				k == "ts_sec", k == "server_id", // there once the stream has seen an event: behind a snapshot that is chance
 				k == "row", k == "event", // of which transactions have none or another count
 				strings.HasPrefix(k, "transaction_"):
 				continue
-			case k == "ts_sec", k == "file", k == "pos", k == "gtids", k == "server_id":
+			case k == "file", k == "pos", k == "gtids":
 				v = json.RawMessage("#")
 			}
 			fields = append(fields, k+"="+string(v))
