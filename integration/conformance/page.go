@@ -49,10 +49,13 @@ func (e Exception) spelled() (theirs, ours string) {
 	switch {
 	case e.Drop:
 		return "a record", "none"
-	case len(e.More) > 0:
+	case len(e.More) > 0 || len(e.Maybe) > 0:
 		var records []string
 		for _, texts := range e.More {
 			records = append(records, code(strings.Join(texts, " … ")))
+		}
+		for _, texts := range e.Maybe {
+			records = append(records, "maybe "+code(strings.Join(texts, " … ")))
 		}
 		return "nothing", strings.Join(records, "<br>")
 	}
