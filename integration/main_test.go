@@ -27,6 +27,8 @@ type reader struct {
 	recs   []*kgo.Record
 	stop   context.CancelFunc
 	done   chan struct{}
+	// foreign: others write to the topics too, with checkpoints of their own.
+	foreign bool
 }
 
 // follow reads all topics that begin with prefix + ".", from their starts, committed records only.
@@ -127,7 +129,7 @@ func judge(t *testing.T, r *reader, prefix string, w *traffic.Registers, limit t
 	}
 	report := j.Finish()
 	report.Name, report.Seed = t.Name(), w.Seed
-	if report.Bound < report.Segments/2 {
+	if !r.foreign && report.Bound < report.Segments/2 {
 		t.Errorf("checkpoints bind %d of %d pieces of Kafka transactions: the judge sees too little", report.Bound, report.Segments)
 	}
 	for _, v := range report.Violations {

@@ -79,7 +79,7 @@ func command(t *testing.T, args ...string) {
 	}
 }
 
-// TestTakeOver takes a connector over from a real Debezium under load, and gives it back, with a change of a table while it is here. A consumer of its topics sees
+// TestTakeOver takes a connector over from a real Debezium under load, and gives it back, with DDL while it is here. A consumer of its topics sees
 // every change once and in order, and notices nothing.
 func TestTakeOver(t *testing.T) {
 	addr := harness.Addr(t, harness.MySQL)
@@ -99,6 +99,7 @@ func TestTakeOver(t *testing.T) {
 		return nil
 	})
 	r := follow(t, m.Kafka, name)
+	r.foreign = true
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- load.Run(ctx) }()
@@ -124,7 +125,7 @@ func TestTakeOver(t *testing.T) {
 	if err := m.Running(t, name, 1); err != nil {
 		t.Error(err)
 	}
-	harness.Exec(t, harness.Root(t, addr), "alter table "+name+".r0 add column extra int default 7 invisible")
+	harness.Exec(t, harness.Root(t, addr), "alter table "+name+".r0 modify pad varchar(300), add key (version)")
 	more(300)
 	command(t, "migrate", "back", name, "--server", m.REST, "--connect", old.base)
 	more(300)

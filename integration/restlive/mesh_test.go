@@ -70,6 +70,8 @@ func TestLogLevelsOfTheMesh(t *testing.T) {
 	addr := harness.Addr(t, harness.MySQL)
 	setup(t, addr)
 	m := harness.Start(t, harness.Size{Coordinators: 2, Capturers: 1, Publishers: 1}, nil)
+	m.Create(t, "quiet", m.Connector(harness.MySQL, addr, "rest-quiet", "rest_inv", nil))
+	harness.Await(t, 30*time.Second, "the connector to run", func() error { return m.Running(t, "quiet", 1) })
 	if code, body := m.Call(t, "PUT", "/admin/loggers/rowmesh.publisher?scope=cluster", `{"level":"OFF"}`); code != http.StatusNoContent {
 		t.Fatal(code, body)
 	}
@@ -81,9 +83,18 @@ func TestLogLevelsOfTheMesh(t *testing.T) {
 	if _, here := m.Call(t, "GET", "/admin/loggers/rowmesh.publisher", nil); r.StatusCode != 200 || !strings.HasPrefix(here, `{"level":"OFF"`) {
 		t.Errorf("coordinator 2 answers %s, coordinator 1 %s", r.Status, here)
 	}
-	m.Create(t, "quiet", m.Connector(harness.MySQL, addr, "rest-quiet", "rest_inv", nil))
-	harness.Await(t, 30*time.Second, "the connector to run", func() error { return m.Running(t, "quiet", 1) })
-	if text := m.Log(t, "publisher-1"); strings.Contains(text, "lane runs") {
+	before := strings.Count(m.Log(t, "publisher-1"), "lane runs")
+	for _, verb := range []string{"pause", "resume"} {
+		m.Call(t, "PUT", "/connectors/quiet/"+verb, nil)
+		state := map[string]string{"pause": "PAUSED", "resume": "RUNNING"}[verb]
+		harness.Await(t, 30*time.Second, state, func() error {
+			if _, got := m.Call(t, "GET", "/connectors/quiet/status", nil); strings.Count(got, `"state":"`+state+`"`) != 2 {
+				return fmt.Errorf("%s", got)
+			}
+			return nil
+		})
+	}
+	if text := m.Log(t, "publisher-1"); before == 0 || strings.Count(text, "lane runs") != before {
 		t.Errorf("the publisher logs on: %s", text)
 	}
 	if text := m.Log(t, "capturer-1"); !strings.Contains(text, "source acquired") {
