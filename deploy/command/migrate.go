@@ -246,11 +246,14 @@ func (m *migration) giveBack(ctx context.Context, here, there *api, name string)
 	if err == nil {
 		err = m.begin(ctx, there, name, offsets, state)
 	}
-	if err == nil { // recovery is for one start: it would hide a history that is lost later
-		err = m.put(ctx, there, name, withMode(back, cfg["snapshot.mode"]))
-	}
+	recovered := false
 	if err == nil && state == "RUNNING" {
-		err = m.await(ctx, there, name, running)
+		recovered, err = m.moved(ctx, there, name, offsets)
+	}
+	if err == nil && recovered { // recovery is for one start: it would hide a history that is lost later
+		if err = m.put(ctx, there, name, withMode(back, cfg["snapshot.mode"])); err == nil {
+			err = m.await(ctx, there, name, running)
+		}
 	}
 	if err != nil {
 		made := there
@@ -265,9 +268,49 @@ func (m *migration) giveBack(ctx context.Context, here, there *api, name string)
 		}
 		return m.undone(ctx, err, here, state, made, name)
 	}
+	if !recovered {
+		m.say(name, "its offset there has not moved yet, so its config there still has snapshot.mode=recovery: change it back once it has")
+	}
 	m.say(name, "goes on in Kafka Connect from %s, with its schema history in topic %s; delete it here once you are content: rowmesh connector delete %s",
 		offsets.Offsets[0].Offset, topic, name)
 	return nil
+}
+
+// moved waits until a connector's offset is another one than it was set to: it has rebuilt its schema history then, and streams. Kafka Connect stores offsets once a
+// minute unless it is told otherwise, and a source where nothing happens moves none; then it returns false after a while. A task that fails is an error.
+func (m *migration) moved(ctx context.Context, a *api, name string, from offsetList) (bool, error) {
+	for end := time.Now().Add(m.timeout); time.Now().Before(end); {
+		var now offsetList
+		var status connectorStatus
+		if err := m.settled(ctx, func() error { return a.get(ctx, connectorPath(name, "offsets"), &now) }); err != nil {
+			return false, err
+		}
+		if err := m.settled(ctx, func() error { return a.get(ctx, connectorPath(name, "status"), &status) }); err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(status.Tasks, func(t taskStatus) bool { return t.State == "FAILED" }) {
+			return false, errs.E(errs.Unavailable, "its task there failed: %s", status.summary())
+		}
+		if len(now.Offsets) == 1 && !samePlace(now.Offsets[0].Offset, from.Offsets[0].Offset) {
+			return true, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(awaitEvery):
+		}
+	}
+	return false, nil
+}
+
+// samePlace compares what moves in an offset; a connector may spell the rest in its own way when it stores it again.
+func samePlace(a, b json.RawMessage) bool {
+	type place struct {
+		File, Gtids string
+		Pos         json.Number
+	}
+	var x, y place
+	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && x == y
 }
 
 // backConfig is the config for the first start with Debezium, and the topic of its schema history.

@@ -21,6 +21,7 @@ import (
 type fakeConnect struct {
 	mu         sync.Mutex
 	connectors map[string]*fakeConnector
+	moves      bool              // a connector that resumes reads on
 	refuse     string            // method and end of the path that answer 500
 	busy       int               // requests that answer 409 before one does not
 	problems   map[string]string // of validate
@@ -113,6 +114,9 @@ func (f *fakeConnect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(202)
 	case "PUT resume":
 		c.state = "RUNNING"
+		if f.moves {
+			c.offsets = json.RawMessage(strings.Replace(string(c.offsets), "1234", "5678", 1))
+		}
 		w.WriteHeader(202)
 	case "GET offsets":
 		say(200, map[string]any{"offsets": c.offsets})
@@ -145,6 +149,7 @@ func TestMigrate(t *testing.T) {
 			"schema.history.internal.kafka.topic": "h"}, state: state, offsets: json.RawMessage(offsets)}
 	}
 	before := "shop RUNNING mode=initial " + placeText
+	after := strings.Replace(before, "1234", "5678", 1)
 	for name, c := range map[string]struct {
 		args              []string
 		there, here       *fakeConnector
@@ -155,6 +160,7 @@ func TestMigrate(t *testing.T) {
 		wantThere, want   string
 		says              string
 		findings, succeed bool
+		moves             bool // there
 	}{
 		"over": {args: []string{"connect", "shop"}, there: shop("RUNNING", placeText), busy: 2, succeed: true,
 			wantThere: "shop STOPPED mode=initial " + placeText, want: before, says: `binlog.000007`},
@@ -173,17 +179,19 @@ func TestMigrate(t *testing.T) {
 			wantThere: "shop RUNNING mode=initial " + strings.Replace(placeText, `"pos"`, `"snapshot":"INITIAL","pos"`, 1), says: "in the middle of its snapshot"},
 		"over, cannot be taken away": {args: []string{"connect", "shop"}, there: shop("RUNNING", placeText), refuse: "PATCH /offsets", refuseThere: "PUT /resume",
 			wantThere: "shop STOPPED mode=initial " + placeText, says: "not RUNNING again"},
-		"back, new there": {args: []string{"back", "shop", "--history-topic", "h2"}, here: shop("RUNNING", placeText), succeed: true,
-			wantThere: before, want: "shop STOPPED mode=initial " + placeText, says: "h2"},
-		"back, there since": {args: []string{"back", "shop"}, here: shop("RUNNING", placeText), there: shop("STOPPED", "[]"), succeed: true,
-			wantThere: before, want: "shop STOPPED mode=initial " + placeText},
+		"back, new there": {args: []string{"back", "shop", "--history-topic", "h2"}, here: shop("RUNNING", placeText), succeed: true, moves: true,
+			wantThere: after, want: "shop STOPPED mode=initial " + placeText, says: "h2"},
+		"back, nothing happens": {args: []string{"back", "shop"}, here: shop("RUNNING", placeText), succeed: true,
+			wantThere: strings.Replace(before, "initial", "recovery", 1), want: "shop STOPPED mode=initial " + placeText, says: "change it back"},
+		"back, there since": {args: []string{"back", "shop"}, here: shop("RUNNING", placeText), there: shop("STOPPED", "[]"), succeed: true, moves: true,
+			wantThere: after, want: "shop STOPPED mode=initial " + placeText},
 		"back, refused": {args: []string{"back", "shop"}, here: shop("RUNNING", placeText), there: shop("STOPPED", "[]"), refuseThere: "PATCH /offsets",
 			wantThere: "shop STOPPED mode=initial []", want: before, says: "it is broken"},
 		"back, new there, refused": {args: []string{"back", "shop"}, here: shop("RUNNING", placeText), refuseThere: "PATCH /offsets", want: before},
 	} {
 		t.Run(name, func(t *testing.T) {
 			here, there := &fakeConnect{connectors: map[string]*fakeConnector{}, refuse: c.refuse, problems: c.problems},
-				&fakeConnect{connectors: map[string]*fakeConnector{}, refuse: c.refuseThere, busy: c.busy}
+				&fakeConnect{connectors: map[string]*fakeConnector{}, refuse: c.refuseThere, busy: c.busy, moves: c.moves}
 			if c.there != nil {
 				there.connectors["shop"] = c.there
 			}
