@@ -2,9 +2,11 @@ package conformance
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -57,9 +59,30 @@ func (s *suite) run(t *testing.T, c Case, dir, engine string) {
 		bad, told := compare(want, came, *differences)
 		told = append(told, compareEnds(end, got.End)...)
 		if differ = bad; len(told) > 0 {
-			t.Errorf("%s\n%s", c.Note, strings.Join(told, "\n"))
+			t.Errorf("%s\n%s\n%s", c.Note, strings.Join(told, "\n"), s.trace(t, nameOf(dir)+"_"+engine, got.Records))
 		}
 	})
+}
+
+// trace says where the records stand in their partitions, which shows what was aborted in front of them, and what the members logged about the connector.
+func (s *suite) trace(t *testing.T, connector string, recs []*kgo.Record) string {
+	var out []string
+	var last *kgo.Record
+	for _, r := range recs {
+		if last == nil || last.Topic != r.Topic || last.Partition != r.Partition {
+			out = append(out, fmt.Sprintf("%s/%d: offsets", r.Topic, r.Partition))
+		}
+		out[len(out)-1] += fmt.Sprintf(" %d", r.Offset)
+		last = r
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.mesh.Members)) {
+		for line := range strings.SplitSeq(s.mesh.Log(t, name), "\n") {
+			if strings.Contains(line, "connector="+connector+" ") || strings.Contains(line, "reader_of="+connector+"/") {
+				out = append(out, line)
+			}
+		}
+	}
+	return strings.Join(out, "\n")
 }
 
 func (s *suite) add(engine string, want stream, differ int, failed bool) {
