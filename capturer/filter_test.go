@@ -27,6 +27,29 @@ func TestFilter(t *testing.T) {
 	}
 }
 
+// What a client may read bounds what it asks for, and is all that it gets where it asks for everything.
+func TestFilterWithin(t *testing.T) {
+	within := []string{`shop\..*`, `crm\.people`}
+	for _, c := range []struct {
+		filter *capturev1.TableFilter
+		want   map[[2]string]bool
+	}{
+		{&capturev1.TableFilter{WithinTables: within}, map[[2]string]bool{{"shop", "orders"}: true, {"CRM", "People"}: true, {"crm", "salaries"}: false, {"other", "t"}: false}},
+		{&capturev1.TableFilter{WithinTables: within, IncludeTables: []string{`.*\.orders`, `crm\..*`}},
+			map[[2]string]bool{{"shop", "orders"}: true, {"shop", "items"}: false, {"crm", "people"}: true, {"crm", "salaries"}: false, {"other", "orders"}: false}},
+	} {
+		f, err := newFilter(c.filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range c.want {
+			if got := f.table(name[0], name[1])&wanted != 0; got != want {
+				t.Errorf("%v: %v wanted: %v, want %v", c.filter, name, got, want)
+			}
+		}
+	}
+}
+
 func TestFilterBuiltin(t *testing.T) {
 	for builtin, want := range map[bool]answer{false: 0, true: selected | wanted} {
 		f, err := newFilter(&capturev1.TableFilter{Builtin: builtin})

@@ -2,51 +2,37 @@ package coordinator
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"flag"
 	"io"
 	"log/slog"
-	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/rpc/rpctest"
 )
 
 // certificate writes a certificate for loopback with its key into one file, as PEM key stores have it, and returns a pool that trusts it.
 func certificate(t *testing.T) (file string, pool *x509.CertPool) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
+	a := rpctest.NewAuthority(t)
+	cert, key := a.Issue("server", "server")
+	read := func(name string) []byte {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	file = filepath.Join(t.TempDir(), "rest.pem")
-	if err := os.WriteFile(file, append(certPEM, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})...), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	a.Write("rest.pem", append(read(cert), read(key)...))
 	pool = x509.NewCertPool()
-	pool.AppendCertsFromPEM(certPEM)
-	return file, pool
+	pool.AppendCertsFromPEM(read(a.Path("ca.pem")))
+	return a.Path("rest.pem"), pool
 }
 
 func restFlagsOf(t *testing.T, args ...string) *restFlags {

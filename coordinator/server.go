@@ -62,9 +62,6 @@ func (s *server) view(ctx context.Context, name string) (*controlv1.ConnectorVie
 	return shown(ctx, viewToProto(v)), nil
 }
 
-// hidden stands for a secret, as Kafka prints passwords.
-const hidden = "[hidden]"
-
 // shown leaves the secrets out of a config for clients that may look but not administer.
 func shown(ctx context.Context, v *controlv1.ConnectorView) *controlv1.ConnectorView {
 	if g, ok := rpc.GrantOf(ctx); !ok || g.Has(rpc.Administer) {
@@ -72,7 +69,7 @@ func shown(ctx context.Context, v *controlv1.ConnectorView) *controlv1.Connector
 	}
 	for _, e := range v.Config {
 		if config.Secret(e.Key) {
-			e.Value = hidden
+			e.Value = config.Hidden
 		}
 	}
 	return v

@@ -104,6 +104,15 @@ func TestMutualTLS(t *testing.T) {
 			s.Release(x)
 		}
 	}
+	cc, err := rpc.Dial(m.Members["capturer-1"].GRPC, as("shop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cc.Close()
+	source, err := capturev1.NewCaptureServiceClient(cc).DescribeSource(t.Context(), &capturev1.DescribeSourceRequest{Source: addr})
+	if err != nil || len(source.Tables) != 1 || source.Tables[0].Table != "orders" || len(source.Subscribers) != 0 {
+		t.Errorf("who may read orders is told %v, %v", source, err)
+	}
 	if got, err := rows("shop"); err != nil || fmt.Sprint(got) != "[orders]" {
 		t.Errorf("who may read orders reads %v, %v", got, err)
 	}

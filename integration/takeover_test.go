@@ -2,28 +2,21 @@ package integration
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/rowmesh/rowmesh/deploy/roles"
 	"github.com/rowmesh/rowmesh/deploy/servers"
 	"github.com/rowmesh/rowmesh/integration/harness"
 	"github.com/rowmesh/rowmesh/integration/rival"
 	"github.com/rowmesh/rowmesh/integration/traffic"
 )
 
-// worker is a real Kafka Connect with Debezium.
-type worker struct{ base string }
-
-// connectWorker starts one on the tests' Kafka.
-func connectWorker(t *testing.T, kafka string) worker {
+// connectWorker starts a real Kafka Connect with Debezium on the tests' Kafka; of the mesh that it returns only the REST API is there.
+func connectWorker(t *testing.T, kafka string) *harness.Mesh {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // the first run fetches
 	defer cancel()
@@ -35,44 +28,15 @@ func connectWorker(t *testing.T, kafka string) worker {
 		t.Skipf("no real Kafka Connect: %v", err)
 	}
 	t.Cleanup(p.Stop)
-	return worker{"http://" + p.Addr}
-}
-
-// call does a request and returns code and body.
-func (w worker) call(t *testing.T, method, path string, body any) (int, string) {
-	t.Helper()
-	var text string
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text = string(b)
-	}
-	q, err := http.NewRequestWithContext(t.Context(), method, w.base+path, strings.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	q.Header.Set("Content-Type", "application/json")
-	r, err := http.DefaultClient.Do(q)
-	if err != nil {
-		return 0, err.Error()
-	}
-	defer r.Body.Close()
-	b, _ := io.ReadAll(r.Body)
-	return r.StatusCode, string(b)
+	return &harness.Mesh{REST: "http://" + p.Addr}
 }
 
 // command runs rowmesh to its end, which must be a good one.
 func command(t *testing.T, args ...string) {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, self, append([]string{roles.Command}, args...)...).CombinedOutput()
+	out, err := harness.Command(ctx, t, args...).CombinedOutput()
 	t.Logf("rowmesh %s\n%s", strings.Join(args[:2], " "), out)
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +56,7 @@ func TestTakeOver(t *testing.T) {
 	}
 	config := m.Connector(harness.MySQL, addr, name, name, map[string]string{"key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false"})
 	harness.Await(t, time.Minute, "create it in Kafka Connect", func() error {
-		code, body := old.call(t, http.MethodPost, "/connectors", map[string]any{"name": name, "config": config})
+		code, body := old.Call(t, http.MethodPost, "/connectors", map[string]any{"name": name, "config": config})
 		if code != http.StatusCreated {
 			return fmt.Errorf("%d %s", code, body)
 		}
@@ -115,31 +79,31 @@ func TestTakeOver(t *testing.T) {
 	}
 	more(300)
 	harness.Await(t, time.Minute, "Debezium to store an offset behind its snapshot", func() error {
-		if _, body := old.call(t, http.MethodGet, "/connectors/"+name+"/offsets", nil); !strings.Contains(body, `"pos"`) || strings.Contains(body, `"snapshot"`) {
+		if _, body := old.Call(t, http.MethodGet, "/connectors/"+name+"/offsets", nil); !strings.Contains(body, `"pos"`) || strings.Contains(body, `"snapshot"`) {
 			return fmt.Errorf("%s", body)
 		}
 		return nil
 	})
-	command(t, "migrate", "connect", name, "--server", m.REST, "--connect", old.base)
+	command(t, "migrate", "connect", name, "--server", m.REST, "--connect", old.REST)
 	more(300)
 	if err := m.Running(t, name, 1); err != nil {
 		t.Error(err)
 	}
 	harness.Exec(t, harness.Root(t, addr), "alter table "+name+".r0 modify pad varchar(300), add key (version)")
 	more(300)
-	command(t, "migrate", "back", name, "--server", m.REST, "--connect", old.base)
+	command(t, "migrate", "back", name, "--server", m.REST, "--connect", old.REST)
 	more(300)
 	stop()
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
 	judge(t, r, name, load, time.Minute)
-	_, status := old.call(t, http.MethodGet, "/connectors/"+name+"/status", nil)
+	_, status := old.Call(t, http.MethodGet, "/connectors/"+name+"/status", nil)
 	_, here := m.Call(t, http.MethodGet, "/connectors/"+name+"/status", nil)
 	if !strings.Contains(status, `"RUNNING"`) || strings.Contains(status, "FAILED") || !strings.Contains(here, `"STOPPED"`) {
 		t.Errorf("there %s, here %s", status, here)
 	}
-	if _, cfg := old.call(t, http.MethodGet, "/connectors/"+name+"/config", nil); strings.Contains(cfg, "recovery") {
+	if _, cfg := old.Call(t, http.MethodGet, "/connectors/"+name+"/config", nil); strings.Contains(cfg, "recovery") {
 		t.Errorf("Debezium keeps the mode of its first start: %s", cfg)
 	}
 }

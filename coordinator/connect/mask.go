@@ -11,9 +11,6 @@ import (
 	"github.com/rowmesh/rowmesh/services/errs"
 )
 
-// mask stands for a secret in answers, as Kafka prints passwords.
-const mask = "[hidden]"
-
 // wholeReference matches a value that is a reference to a secret and nothing else: it is no secret itself.
 var wholeReference = regexp.MustCompile(`^\$\{[^{}]+\}$`)
 
@@ -25,7 +22,7 @@ func (h *Handler) shown(s settings) settings {
 	out := slices.Clone(s)
 	for i, m := range out {
 		if m.kind == 's' && m.text != "" && config.Secret(m.name) && !wholeReference.MatchString(m.text) {
-			out[i].text = mask
+			out[i].text = config.Hidden
 		}
 	}
 	return out
@@ -33,7 +30,7 @@ func (h *Handler) shown(s settings) settings {
 
 // unmask puts the stored secrets in the place of masks: who reads a config, changes an option and sends it back has sent the masks too.
 func (h *Handler) unmask(ctx context.Context, name string, s settings) (settings, *reply) {
-	masked := func(m member) bool { return m.kind == 's' && m.text == mask && config.Secret(m.name) }
+	masked := func(m member) bool { return m.kind == 's' && m.text == config.Hidden && config.Secret(m.name) }
 	if !h.cfg.MaskSecrets || !slices.ContainsFunc(s, masked) {
 		return s, nil
 	}
@@ -49,7 +46,7 @@ func (h *Handler) unmask(ctx context.Context, name string, s settings) (settings
 		}
 		v, ok := stored.get(m.name)
 		if !ok {
-			a := failure(http.StatusBadRequest, fmt.Sprintf("%s is %s, which stands for a value that connector %s does not have yet; send the value, or a reference to it", m.name, mask, name))
+			a := failure(http.StatusBadRequest, fmt.Sprintf("%s is %s, which stands for a value that connector %s does not have yet; send the value, or a reference to it", m.name, config.Hidden, name))
 			return nil, &a
 		}
 		out[i].text = v

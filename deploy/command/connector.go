@@ -243,6 +243,16 @@ func (k *connectors) delete() *cobra.Command {
 // awaitEvery is short against what people notice.
 const awaitEvery = 200 * time.Millisecond
 
+// pause waits for awaitEvery or the end of ctx, whose error it returns.
+func pause(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(awaitEvery):
+		return nil
+	}
+}
+
 // await waits until a connector's status is good.
 func (k *connectors) await(ctx context.Context, a *api, name string, good func(connectorStatus) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, k.timeout)
@@ -256,10 +266,8 @@ func (k *connectors) await(ctx context.Context, a *api, name string, good func(c
 		case err != nil && ctx.Err() == nil && !answered(err, http.StatusNotFound, http.StatusConflict):
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if pause(ctx) != nil {
 			return fmt.Errorf("connector %s: not after %s; it is %s", name, k.timeout, last.summary())
-		case <-time.After(awaitEvery):
 		}
 	}
 }

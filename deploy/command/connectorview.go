@@ -118,14 +118,11 @@ type info struct {
 	Type string `json:"type"`
 }
 
-// secretText stands for the value of a secret.
-const secretText = "[hidden]"
-
 // hide hides the secrets of a config that are no references.
 func hide(cfg map[string]string) {
 	for key, v := range cfg {
 		if config.Secret(key) && v != "" && !strings.HasPrefix(v, "${") {
-			cfg[key] = secretText
+			cfg[key] = config.Hidden
 		}
 	}
 }

@@ -294,10 +294,8 @@ func (m *migration) moved(ctx context.Context, a *api, name string, from offsetL
 		if len(now.Offsets) == 1 && !samePlace(now.Offsets[0].Offset, from.Offsets[0].Offset) {
 			return true, nil
 		}
-		select {
-		case <-ctx.Done():
-			return false, ctx.Err()
-		case <-time.After(awaitEvery):
+		if err := pause(ctx); err != nil {
+			return false, err
 		}
 	}
 	return false, nil
@@ -430,10 +428,8 @@ func (m *migration) settled(ctx context.Context, f func() error) error {
 		if !busy || time.Now().After(end) {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(awaitEvery):
+		if err := pause(ctx); err != nil {
+			return err
 		}
 	}
 }

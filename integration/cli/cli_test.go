@@ -16,22 +16,11 @@ import (
 
 	"github.com/go-mysql-org/go-mysql/client"
 
-	"github.com/rowmesh/rowmesh/deploy/roles"
 	"github.com/rowmesh/rowmesh/deploy/servers"
 	"github.com/rowmesh/rowmesh/integration/harness"
 )
 
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
-
-// command is the test binary as rowmesh.
-func command(ctx context.Context, t *testing.T, args ...string) *exec.Cmd {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return exec.CommandContext(ctx, self, append([]string{roles.Command}, args...)...)
-}
 
 // result is what a command that ended has said.
 type result struct {
@@ -44,7 +33,7 @@ func rowmesh(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	c := command(ctx, t, args...)
+	c := harness.Command(ctx, t, args...)
 	var out, errs bytes.Buffer
 	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(stdin), &out, &errs
 	if err := c.Run(); err != nil && c.ProcessState == nil {
@@ -89,7 +78,7 @@ type running struct {
 // start starts a command line; it is interrupted at the end of the test, if not before.
 func start(t *testing.T, args ...string) *running {
 	t.Helper()
-	r := &running{cmd: command(context.Background(), t, args...), ended: make(chan error, 1)}
+	r := &running{cmd: harness.Command(context.Background(), t, args...), ended: make(chan error, 1)}
 	stdout, err := r.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -36,6 +37,16 @@ func Main(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	defer shared.stop()
 	return m.Run()
+}
+
+// Command is the test binary as rowmesh with a command line.
+func Command(ctx context.Context, t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exec.CommandContext(ctx, self, append([]string{roles.Command}, args...)...)
 }
 
 // Part is a server that a test needs.

@@ -6,6 +6,8 @@ import (
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/rowmesh/rowmesh/publisher/jsontext"
 )
 
 // Schemas are texts, and a registry that is asked for the text that Java's converters write answers with the id that it has for it. So their texts are
@@ -46,7 +48,6 @@ func inHashOrder[T any](members []T, capacity int, name func(T) string) []T {
 
 // appendJSONText appends a JSON string as Jackson writes it into a text, where only quotes, backslashes and controls are escaped.
 func appendJSONText[T []byte | string](dst []byte, s T) []byte {
-	const hex = "0123456789ABCDEF"
 	dst = append(dst, '"')
 	start := 0
 	for i := range len(s) {
@@ -54,24 +55,8 @@ func appendJSONText[T []byte | string](dst []byte, s T) []byte {
 		if c >= 0x20 && c != '"' && c != '\\' {
 			continue
 		}
-		dst = append(dst, s[start:i]...)
+		dst = jsontext.AppendEscape(append(dst, s[start:i]...), c)
 		start = i + 1
-		switch c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\b':
-			dst = append(dst, '\\', 'b')
-		case '\t':
-			dst = append(dst, '\\', 't')
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		case '\f':
-			dst = append(dst, '\\', 'f')
-		case '\r':
-			dst = append(dst, '\\', 'r')
-		default:
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		}
 	}
 	return append(append(dst, s[start:]...), '"')
 }

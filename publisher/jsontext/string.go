@@ -35,7 +35,7 @@ func AppendEscaped(dst, s []byte) []byte {
 					continue
 				}
 				dst = append(dst, s[start:i]...)
-				dst = appendEscape(dst, c)
+				dst = AppendEscape(dst, c)
 				i++
 				start, plain = i, 0
 				continue
@@ -95,7 +95,8 @@ func plainPrefix(s []byte) int {
 	return i
 }
 
-func appendEscape(dst []byte, c byte) []byte {
+// AppendEscape appends the escape of a quote, a backslash or a control below 0x20.
+func AppendEscape(dst []byte, c byte) []byte {
 	switch c {
 	case '"', '\\':
 		return append(dst, '\\', c)

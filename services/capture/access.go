@@ -2,8 +2,6 @@ package capture
 
 import (
 	"context"
-	"regexp"
-	"slices"
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	"github.com/rowmesh/rowmesh/services/errs"
@@ -40,17 +38,15 @@ func bound(ctx context.Context, o *capturev1.Open) error {
 	return nil
 }
 
-// visible leaves in a description what the client may know of.
-func visible(ctx context.Context, d *capturev1.DescribeSourceResponse) {
+// boundDescribe narrows a description to the tables that the client may know of. It reports whether it did: who else subscribes is then none of its business.
+func boundDescribe(ctx context.Context, r *capturev1.DescribeSourceRequest) bool {
 	g, ok := rpc.GrantOf(ctx)
 	if !ok || g.Tables == nil {
-		return
+		return false
 	}
-	d.Subscribers = nil
-	d.Tables = slices.DeleteFunc(d.Tables, func(t *capturev1.TableInfo) bool {
-		return !slices.ContainsFunc(g.Tables, func(expr string) bool {
-			re, err := regexp.Compile("(?is)^(?:" + expr + ")$")
-			return err == nil && re.MatchString(t.Database+"."+t.Table)
-		})
-	})
+	if r.Tables == nil {
+		r.Tables = &capturev1.TableFilter{}
+	}
+	r.Tables.WithinTables = g.Tables
+	return true
 }

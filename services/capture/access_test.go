@@ -1,6 +1,9 @@
 package capture
 
 import (
+	"context"
+	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -46,10 +49,35 @@ func TestBound(t *testing.T) {
 		}
 	}
 
-	all := &capturev1.DescribeSourceResponse{Tables: []*capturev1.TableInfo{{Database: "shop", Table: "orders"}, {Database: "crm", Table: "people"}},
-		Subscribers: []*capturev1.Subscriber{{Consumer: "crm/0"}}}
-	visible(rpc.WithGrant(t.Context(), *some), all)
-	if d := cmp.Diff(&capturev1.DescribeSourceResponse{Tables: []*capturev1.TableInfo{{Database: "shop", Table: "orders"}}}, all, protocmp.Transform()); d != "" {
+	srv := NewServer(describes{tables: []*capturev1.TableInfo{{Database: "shop", Table: "orders"}, {Database: "crm", Table: "people"}}})
+	got, err := srv.DescribeSource(rpc.WithGrant(t.Context(), *some), &capturev1.DescribeSourceRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(&capturev1.DescribeSourceResponse{Tables: []*capturev1.TableInfo{{Database: "shop", Table: "orders"}}}, got, protocmp.Transform()); d != "" {
 		t.Error(d)
 	}
+	if got, err = srv.DescribeSource(t.Context(), &capturev1.DescribeSourceRequest{}); err != nil || len(got.Tables) != 2 || len(got.Subscribers) != 1 {
+		t.Errorf("where nothing bounds: %v, %v", got, err)
+	}
+}
+
+// describes is a service whose source has some tables and a subscriber.
+type describes struct {
+	Service
+	tables []*capturev1.TableInfo
+}
+
+// Describe implements Service. Every service leaves out what is not within the tables that it is told.
+func (d describes) Describe(_ context.Context, r *capturev1.DescribeSourceRequest) (*capturev1.DescribeSourceResponse, error) {
+	out := &capturev1.DescribeSourceResponse{Subscribers: []*capturev1.Subscriber{{Consumer: "crm/0"}}}
+	for _, t := range d.tables {
+		within := r.Tables.GetWithinTables()
+		if len(within) == 0 || slices.ContainsFunc(within, func(x string) bool {
+			return regexp.MustCompile("^(?:" + x + ")$").MatchString(t.Database + "." + t.Table)
+		}) {
+			out.Tables = append(out.Tables, t)
+		}
+	}
+	return out, nil
 }

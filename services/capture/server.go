@@ -50,9 +50,10 @@ func NewServer(s Service) capturev1.CaptureServiceServer {
 
 // DescribeSource implements capturev1.CaptureServiceServer.
 func (s *server) DescribeSource(ctx context.Context, req *capturev1.DescribeSourceRequest) (*capturev1.DescribeSourceResponse, error) {
+	bounded := boundDescribe(ctx, req)
 	resp, err := s.service.Describe(ctx, req)
-	if err == nil {
-		visible(ctx, resp)
+	if bounded && resp != nil {
+		resp.Subscribers = nil
 	}
 	return resp, errs.Status(err)
 }

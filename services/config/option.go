@@ -219,6 +219,9 @@ func ClassOf(f Flavor) string {
 	return MySQLClass
 }
 
+// Hidden stands for a secret where a config is shown, as Kafka prints passwords.
+const Hidden = "[hidden]"
+
 // Secret reports whether the value of a name must not be shown: passwords by type, others by the words in their name, as Debezium masks them.
 func Secret(name string) bool {
 	for _, f := range []Flavor{MySQL, MariaDB} {

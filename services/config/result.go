@@ -74,7 +74,7 @@ func noClass(cfg map[string]string, nulls map[string]bool) Problem {
 		case nulls[k]:
 			keys[i] = k + "=null"
 		case Secret(k):
-			keys[i] = k + "=[hidden]"
+			keys[i] = k + "=" + Hidden
 		default:
 			keys[i] = k + "=" + cfg[k]
 		}
