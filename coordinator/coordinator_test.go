@@ -239,6 +239,7 @@ func checkMetrics(t *testing.T, c *testCoordinator) {
 // A restart of etcd is no reason to move anything, and the mesh works on after it.
 func TestEtcdRestarts(t *testing.T) {
 	m := newMesh(t)
+	m.ttl = testWait // a busy machine may take longer than a short lease to bring all members back
 	c := m.coordinator("a", Deps{})
 	m.publisher("p1", 100)
 	m.publisher("p2", 100)

@@ -21,6 +21,7 @@ type mesh struct {
 	t     *testing.T
 	node  *etcdnode.Node
 	store *registry.Store // of the test itself
+	ttl   time.Duration   // of the leases of members that come
 }
 
 func newMesh(t *testing.T) *mesh {
@@ -28,7 +29,7 @@ func newMesh(t *testing.T) *mesh {
 	if testing.Short() {
 		t.Skip("starts an etcd")
 	}
-	m := &mesh{t: t}
+	m := &mesh{t: t, ttl: 2 * time.Second}
 	m.start(etcdnode.Config{Dir: t.TempDir(), NoSync: true})
 	m.store = m.open()
 	return m
@@ -51,7 +52,7 @@ func (m *mesh) open() *registry.Store {
 		m.t.Fatal(err)
 	}
 	m.t.Cleanup(func() { client.Close() })
-	s, err := registry.New(client, registry.Options{MemberTTL: 2 * time.Second, Log: slog.New(slog.DiscardHandler)})
+	s, err := registry.New(client, registry.Options{MemberTTL: m.ttl, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		m.t.Fatal(err)
 	}
