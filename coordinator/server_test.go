@@ -28,6 +28,7 @@ type member struct {
 func (m member) Report(ctx context.Context, _ *controlv1.ReportRequest) (*controlv1.ReportResponse, error) {
 	if m.wait {
 		<-ctx.Done()
+		return nil, ctx.Err() // an answer could still reach who has as little time left
 	}
 	return &controlv1.ReportResponse{Lanes: []*controlv1.LaneProgress{{
 		Connector: "c", Task: 1, Generation: 2, State: statev1.LaneState_LANE_STATE_RUNNING, Rows: 3, Records: 4, Bytes: 5, LagMs: 6, Commits: 7,
