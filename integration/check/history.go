@@ -10,6 +10,10 @@ type Change struct {
 	Op byte
 	// Hash is that of the after image, for a delete of the before image.
 	Hash uint64
+	// Before is that of the image before an update or delete; 0 if unknown.
+	Before uint64
+	// Moves is by how much an update changes what an account holds; 0 in tables that hold no money.
+	Moves int64
 	// Txn is the number of the source transaction, from 1.
 	Txn int
 }
@@ -27,6 +31,9 @@ type Event struct {
 	Op byte
 	// Hash as in Change. Before is that of the before image; 0 where there is none.
 	Hash, Before uint64
+	// Moves as in Change; Money says that the table holds money.
+	Moves int64
+	Money bool
 	// Producer and Epoch wrote it.
 	Producer int64
 	Epoch    int16
@@ -64,13 +71,14 @@ type Raw struct {
 	Marker    byte
 }
 
-// Owner is one moment at which a member confirmed that a lane is its own in a generation. They come in the order of time.
+// Owner is one confirmation of a member that a lane is its own in a generation: a linearizable read of the register that says so.
 type Owner struct {
 	Lane       string
 	Member     string
 	Generation uint64
-	// AtMS is a time in milliseconds; all of a run are of one clock, since whatever moment.
-	AtMS int64
+	// AtMS is a time, in milliseconds, at which the answer had come; AskedMS, before the question was sent, or 0 for the same time. All of a run are of one
+	// clock, since whatever moment.
+	AskedMS, AtMS int64
 }
 
 // Sample is what was seen of a run at one moment.
@@ -88,6 +96,8 @@ type Sample struct {
 type Fault struct {
 	AtMS, UntilMS int64
 	Name, Target  string
+	// RecoveredMS is how long after the fault, or its end if it lasts, what was committed since came in all lanes; 0 if it was not measured.
+	RecoveredMS int64
 }
 
 // Stop is an honest stop of a lane.

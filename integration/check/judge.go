@@ -27,6 +27,7 @@ type Judge struct {
 	truth *truth
 	rows  rows
 	txns  transactions
+	money money
 	raw   producers
 	life  life
 
@@ -40,13 +41,13 @@ type Judge struct {
 	stops                     []Stop
 }
 
-// New returns a judge of a run. lanes says which lane ("key of its checkpoint") has a table; nil if there is one lane.
+// New returns a judge of a run.
 func New() *Judge {
 	j := &Judge{truth: newTruth(), kept: map[ID][]Violation{}, count: map[ID]int{}}
-	j.rows.j, j.txns.j, j.raw.j, j.life.j = j, j, j, j
+	j.rows.j, j.txns.j, j.money.j, j.raw.j, j.life.j = j, j, j, j, j
 	j.txns.init()
+	j.money.init()
 	j.raw.init()
-	j.life.init()
 	return j
 }
 
@@ -56,7 +57,7 @@ func (j *Judge) Change(c *Change) error { return j.truth.add(c) }
 // Versions returns how many changes R has of a key.
 func (j *Judge) Versions(table string, key int64) int {
 	if k := j.truth.key(table, key); k != nil {
-		return len(k.changes)
+		return int(k.count())
 	}
 	return 0
 }
@@ -66,6 +67,7 @@ func (j *Judge) Event(e *Event) {
 	j.events++
 	c := j.rows.event(e)
 	j.txns.event(e, c)
+	j.money.event(e, c)
 	j.life.event(e)
 }
 
@@ -89,7 +91,6 @@ func (j *Judge) Differs(what string) {
 // Owner takes a confirmation.
 func (j *Judge) Owner(o Owner) {
 	j.owners = append(j.owners, o)
-	j.life.owner(o)
 }
 
 // Sample takes what was seen at a moment.
@@ -97,6 +98,9 @@ func (j *Judge) Sample(s Sample) {
 	j.samples = append(j.samples, s)
 	j.life.sample(s)
 }
+
+// Quiet says that the run has ended with a time in which nothing was written, long enough for lanes without rows to move on: all checkpoints must cover all of R.
+func (j *Judge) Quiet() { j.txns.quiet = true }
 
 // Fault notes a fault for the timeline.
 func (j *Judge) Fault(f Fault) { j.faults = append(j.faults, f) }
@@ -114,7 +118,9 @@ func (j *Judge) Row(r Row) { j.rows.row(r) }
 func (j *Judge) Finish() *Report {
 	j.rows.finish()
 	j.txns.finish()
+	j.money.finish()
 	j.raw.finish()
+	j.life.finish()
 	r := &Report{Changes: j.truth.changes, Transactions: j.truth.txns, Events: j.events, Checkpoints: j.checkpoints, Raw: j.raws, Segments: len(j.txns.segments), Bound: j.txns.bound, Count: j.count,
 		Owners: j.owners, Samples: j.samples, Faults: j.faults, Stops: j.stops, Commits: j.raw.timeline, Points: j.txns.points}
 	for _, id := range All {
@@ -132,6 +138,10 @@ func (j *Judge) fail(id ID, record, format string, args ...any) {
 	if len(j.kept[id]) < maxKept {
 		j.kept[id] = append(j.kept[id], Violation{id, record, fmt.Sprintf(format, args...)})
 	}
+}
+
+func (j *Judge) failTxn(id ID, txn int, format string, args ...any) {
+	j.fail(id, fmt.Sprintf("source transaction %d", txn), format, args...)
 }
 
 // Has reports that an invariant is broken.

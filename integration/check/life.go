@@ -1,15 +1,16 @@
 package check
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
 
 // life judges what was seen of a run while it ran: I14, I15 and I16.
 type life struct {
-	j      *Judge
-	owners map[string]Owner
-	ends   []map[string]int64
+	j    *Judge
+	ends []map[string]int64
 }
-
-func (l *life) init() { l.owners = map[string]Owner{} }
 
 // maxLagMS is the lag that a lane may have once all is well again.
 const maxLagMS = 5000
@@ -27,20 +28,40 @@ func (l *life) sample(s Sample) {
 	}
 }
 
-// owner: a confirmation is a linearizable read of the register that holds owner and generation. Read in the order of time, generations never fall, and one of them
-// has one owner.
-func (l *life) owner(o Owner) {
-	at := fmt.Sprintf("%s at %d ms", o.Lane, o.AtMS)
-	old, ok := l.owners[o.Lane]
-	switch {
-	case !ok:
-	case o.Generation < old.Generation:
-		l.j.fail("I15", at, "%s confirms generation %d after %s confirmed %d", o.Member, o.Generation, old.Member, old.Generation)
-		return
-	case o.Generation == old.Generation && o.Member != old.Member:
-		l.j.fail("I15", at, "generation %d is confirmed by %s and by %s", o.Generation, old.Member, o.Member)
+// finish judges the confirmations. Each is a linearizable read of the register that holds owner and generation, done at some moment between question and answer: one
+// that was asked after another was answered may not say an older generation, and one generation has one owner. Times overlap, so the order is not known of others.
+func (l *life) finish() {
+	owners := slices.Clone(l.j.owners)
+	for i := range owners {
+		if owners[i].AskedMS == 0 {
+			owners[i].AskedMS = owners[i].AtMS
+		}
 	}
-	l.owners[o.Lane] = o
+	answered := slices.Clone(owners)
+	slices.SortStableFunc(owners, func(a, b Owner) int { return cmp.Compare(a.AskedMS, b.AskedMS) })
+	slices.SortStableFunc(answered, func(a, b Owner) int { return cmp.Compare(a.AtMS, b.AtMS) })
+	type generation struct {
+		lane string
+		n    uint64
+	}
+	newest, has := map[string]Owner{}, map[generation]string{}
+	next := 0
+	for _, o := range owners {
+		for ; next < len(answered) && answered[next].AtMS < o.AskedMS; next++ {
+			if a := answered[next]; a.Generation >= newest[a.Lane].Generation {
+				newest[a.Lane] = a
+			}
+		}
+		at := fmt.Sprintf("%s at %d ms", o.Lane, o.AskedMS)
+		if old := newest[o.Lane]; o.Generation < old.Generation {
+			l.j.fail("I15", at, "%s confirms generation %d, %d ms after %s confirmed %d", o.Member, o.Generation, o.AskedMS-old.AtMS, old.Member, old.Generation)
+		}
+		g := generation{o.Lane, o.Generation}
+		if member, ok := has[g]; ok && member != o.Member {
+			l.j.fail("I15", at, "generation %d is confirmed by %s and by %s", o.Generation, member, o.Member)
+		}
+		has[g] = o.Member
+	}
 }
 
 func (l *life) stop(s Stop) {

@@ -233,7 +233,29 @@ var mutations = []mutation{
 		i := rnd.IntN(len(h.owners))
 		o := h.owners[i]
 		o.Generation--
+		o.AskedMS, o.AtMS = o.AtMS+1, o.AtMS+2
 		h.owners = slices.Insert(h.owners, i+1, o)
+		return true
+	}},
+	{"transfer told in part", []ID{"I8"}, func(h *history, rnd *rand.Rand) bool {
+		i := pick(h, rnd, func(_ int, e *Event) bool { return e.Moves != 0 })
+		if i < 0 {
+			return false
+		}
+		h.events[i].Moves = 0
+		return true
+	}},
+	{"transfer of another sum", []ID{"I8"}, func(h *history, rnd *rand.Rand) bool {
+		i := pick(h, rnd, func(_ int, e *Event) bool { return e.Moves != 0 })
+		if i < 0 {
+			return false
+		}
+		h.events[i].Moves += 1000
+		return true
+	}},
+	{"idle lane stands still", []ID{"I14"}, func(h *history, rnd *rand.Rand) bool {
+		c := h.changes[len(h.changes)-1]
+		h.changes = append(h.changes, Change{Table: "elsewhere", Key: rnd.Int64N(100), Version: 1, Op: 'c', Hash: 1, Txn: c.Txn + 1})
 		return true
 	}},
 	{"told after the stop", []ID{"I16"}, func(h *history, rnd *rand.Rand) bool {

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"html/template"
 	"io"
+	"maps"
 	"math"
+	"slices"
 )
 
 // Report is the outcome of a run.
@@ -33,6 +35,8 @@ type Report struct {
 	Stops   []Stop   `json:"stops,omitempty"`
 	Commits []Commit `json:"commits,omitempty"`
 	Points  []Point  `json:"points,omitempty"`
+	// Recoveries are the faults by name.
+	Recoveries []Recovery `json:"recoveries,omitempty"`
 }
 
 // Point is a checkpoint on the timeline: how far a lane was, and under which producer epoch.
@@ -43,6 +47,38 @@ type Point struct {
 	Txn   int    `json:"txn"`
 }
 
+// Recovery is how a kind of fault was got over.
+type Recovery struct {
+	Name       string `json:"name"`
+	Injections int    `json:"injections"`
+	// P50MS, P99MS and MaxMS are of the recovery times that were measured.
+	Measured int   `json:"measured"`
+	P50MS    int64 `json:"p50_ms"`
+	P99MS    int64 `json:"p99_ms"`
+	MaxMS    int64 `json:"max_ms"`
+}
+
+// RecoveriesOf sums up faults by name.
+func RecoveriesOf(faults []Fault) []Recovery {
+	times, count := map[string][]int64{}, map[string]int{}
+	for _, f := range faults {
+		count[f.Name]++
+		if f.RecoveredMS > 0 {
+			times[f.Name] = append(times[f.Name], f.RecoveredMS)
+		}
+	}
+	var out []Recovery
+	for _, name := range slices.Sorted(maps.Keys(count)) {
+		r := Recovery{Name: name, Injections: count[name], Measured: len(times[name])}
+		if ms := times[name]; len(ms) > 0 {
+			slices.Sort(ms)
+			r.P50MS, r.P99MS, r.MaxMS = ms[(len(ms)-1)/2], ms[(len(ms)-1)*99/100], ms[len(ms)-1]
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
 // WriteJSON writes the report for programs.
 func (r *Report) WriteJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
@@ -51,7 +87,7 @@ func (r *Report) WriteJSON(w io.Writer) error {
 }
 
 //go:embed report.html
-var page string
+var pageTemplate string
 
 // WriteHTML writes the report for people: one file, with a timeline of faults, owners, lag and commits.
 func (r *Report) WriteHTML(w io.Writer) error {
@@ -61,15 +97,22 @@ func (r *Report) WriteHTML(w io.Writer) error {
 	txnY := func(n int) float64 { return pointsHeight - float64(n)/float64(max(r.Transactions, 1))*pointsHeight }
 	color := func(epoch int16) string { return [...]string{"#36c", "#c63", "#393", "#939"}[uint16(epoch)%4] }
 	spans := r.spans(end)
-	t, err := template.New("report").Funcs(template.FuncMap{"x": x, "lagY": lagY, "txnY": txnY, "color": color}).Parse(page)
+	width := func(f Fault) float64 { return max(x(f.UntilMS)-x(f.AtMS), 2) }
+	at := map[string]int{} // rows of faults, by name
+	for i, c := range RecoveriesOf(r.Faults) {
+		at[c.Name] = i
+	}
+	faultY := func(f Fault) int { return at[f.Name] * faultHeight }
+	t, err := template.New("report").Funcs(template.FuncMap{"x": x, "lagY": lagY, "txnY": txnY, "color": color, "width": width, "faultY": faultY}).Parse(pageTemplate)
 	if err != nil {
 		return err
 	}
 	return t.Execute(w, struct {
 		*Report
-		All   [len(All)]ID
-		Spans []span
-	}{r, All, spans})
+		All          [len(All)]ID
+		Spans        []span
+		FaultsHeight int
+	}{r, All, spans, len(at) * faultHeight})
 }
 
 // The timeline is this wide, and its parts this high, in pixels.
@@ -77,6 +120,7 @@ const (
 	timelineWidth = 1000
 	pointsHeight  = 250
 	lagHeight     = 50
+	faultHeight   = 12 // of each kind
 )
 
 // span is a time for which a member had a lane.
@@ -123,6 +167,7 @@ func (r *Report) moments() (begin, end int64) {
 	}
 	for _, f := range r.Faults {
 		take(f.AtMS)
+		take(max(f.AtMS, f.UntilMS))
 	}
 	return begin, end
 }

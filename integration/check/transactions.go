@@ -25,6 +25,8 @@ type transactions struct {
 	points []Point // for the timeline
 	// bound counts segments that checkpoints bind.
 	bound int
+	// quiet: see Judge.Quiet.
+	quiet bool
 }
 
 // cut is a checkpoint's place, and when it was written.
@@ -154,6 +156,7 @@ func (t *transactions) finish() {
 		last[x] = high
 	}
 	t.covered()
+	t.idle()
 }
 
 // interval returns which cut covers a source transaction: the first that is not before it; len(cuts) if none does.
@@ -175,15 +178,32 @@ func (t *transactions) covered() {
 	if least < 0 {
 		return
 	}
-	for _, table := range slices.Sorted(maps.Keys(t.j.truth.tables)) {
-		for id, k := range t.j.truth.tables[table] {
-			from := max(k.base, k.deletedBefore())
-			for v := from + 1; v <= int64(len(k.changes)) && int(k.changes[v-1].txn) <= least; v++ {
-				if k.changes[v-1].seen == 0 {
-					t.j.fail("I9", t.lanes[whose].place, "all checkpoints cover source transaction %d, and %s key %d version %d of it is not there", k.changes[v-1].txn, table, id, v)
-					return
-				}
+	t.j.truth.each(func(table string, id int64, k *key) {
+		if t.j.count["I9"] >= maxKept {
+			return
+		}
+		from := max(int64(k.base), k.deletedBefore())
+		for v := from + 1; v <= k.count() && int(k.at(v).txn) <= least; v++ {
+			if c := k.at(v); !c.seen {
+				t.j.fail("I9", t.lanes[whose].place, "all checkpoints cover source transaction %d, and %s key %d version %d of it is not there", c.txn, table, id, v)
+				return
 			}
+		}
+	})
+}
+
+// idle fails where a lane of the newest layout has not moved on to the end of R although nothing more was written: its place would be purged one day.
+func (t *transactions) idle() {
+	if !t.quiet {
+		return
+	}
+	newest := uint64(0)
+	for _, l := range t.lanes {
+		newest = max(newest, l.layout)
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.lanes)) {
+		if l := t.lanes[name]; l.layout == newest && !l.apart && l.txn < t.j.truth.txns {
+			t.j.fail("I14", l.place, "the checkpoint of %s stands at source transaction %d, and there are %d", name, l.txn, t.j.truth.txns)
 		}
 	}
 }
