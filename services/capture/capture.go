@@ -22,3 +22,9 @@ type Sender interface {
 	// Acked returns the highest acknowledged seq.
 	Acked() uint64
 }
+
+// Commander is a Sender whose subscriber can start and steer snapshots.
+type Commander interface {
+	// Commands returns what the subscriber asks for, in order. Whoever serves a stream that reads the log takes them; a few wait.
+	Commands() <-chan *capturev1.SnapshotCommand
+}

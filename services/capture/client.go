@@ -151,6 +151,12 @@ func (s *Stream) Ack(seq uint64) error {
 	return s.send(&capturev1.SubscribeRequest{Message: &capturev1.SubscribeRequest_Ack{Ack: &capturev1.Ack{Seq: seq}}})
 }
 
+// Snapshot starts or steers a snapshot. How it goes comes as SnapshotProgress, and its rows in batches between those of the log. An error means that the stream has
+// ended; Recv has the reason.
+func (s *Stream) Snapshot(c *capturev1.SnapshotCommand) error {
+	return s.send(&capturev1.SubscribeRequest{Message: &capturev1.SubscribeRequest_Snapshot{Snapshot: c}})
+}
+
 func (s *Stream) send(m *capturev1.SubscribeRequest) error {
 	s.sendMu.Lock()
 	defer s.sendMu.Unlock()

@@ -13,6 +13,7 @@ import (
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/rpc"
 )
 
 // Limits of a subscription.
@@ -31,6 +32,10 @@ const (
 	// creditTimeout ends streams whose client neither reads nor goes: longer than a Kafka that is away for a while, short enough to find the defect.
 	creditTimeout = 5 * time.Minute
 	maxNameBytes  = 512 // consumer and source: names of people, not data
+	// maxCommands is how many SnapshotCommands may wait: a stream takes them at once, unless it does not read the log yet.
+	maxCommands = 64
+	// maxSnapshotID bounds the id of a snapshot, which is part of resume tokens.
+	maxSnapshotID = 200
 )
 
 // server serves a Service.
@@ -62,7 +67,8 @@ func (s *server) DescribeSource(ctx context.Context, req *capturev1.DescribeSour
 func (s *server) Subscribe(stream capturev1.CaptureService_SubscribeServer) error {
 	ctx, cancel := context.WithCancelCause(stream.Context())
 	defer cancel(nil)
-	sub := &subscription{stream: stream, end: cancel, granted: make(chan struct{}, 1), opened: make(chan *capturev1.Open, 1)}
+	sub := &subscription{stream: stream, end: cancel, granted: make(chan struct{}, 1), opened: make(chan *capturev1.Open, 1),
+		commands: make(chan *capturev1.SnapshotCommand, maxCommands)}
 	// Recv has no deadline of its own and ends with the stream, that is when this method has returned; so nobody can wait for this goroutine here.
 	go sub.receive()
 	open, err := sub.awaitOpen(ctx)
@@ -116,6 +122,8 @@ type subscription struct {
 	opened  chan *capturev1.Open
 	granted chan struct{} // signalled after each grant
 	epoch   uint64        // set once, by enter under server.mu
+
+	commands chan *capturev1.SnapshotCommand
 
 	credit atomic.Int64 // bytes that may be sent; goes below zero by one message at most
 	sent   atomic.Uint64
@@ -179,10 +187,42 @@ func (s *subscription) handle(m *capturev1.SubscribeRequest, first bool) error {
 			s.acked.Store(m.Ack.Seq)
 		}
 		return nil
+	case *capturev1.SubscribeRequest_Snapshot:
+		if first {
+			break
+		}
+		if err := checkCommand(s.stream.Context(), m.Snapshot); err != nil {
+			return err
+		}
+		select {
+		case s.commands <- m.Snapshot:
+		default:
+			return errs.E(errs.Busy, "snapshot: %d commands wait already; the stream takes them once it reads the log", maxCommands)
+		}
+		return nil
 	default:
-		return errs.E(errs.Invalid, "a message with no known content; it holds one of open, credit, ack")
+		return errs.E(errs.Invalid, "a message with no known content; it holds one of open, credit, ack, snapshot")
 	}
 	return errs.E(errs.Invalid, "the first message of a subscription is an Open")
+}
+
+// checkCommand refuses commands that can never be carried out, and conditions of clients that may not run SQL of their own.
+func checkCommand(ctx context.Context, c *capturev1.SnapshotCommand) error {
+	switch {
+	case c.Action < capturev1.SnapshotAction_SNAPSHOT_ACTION_START || c.Action > capturev1.SnapshotAction_SNAPSHOT_ACTION_THROTTLE:
+		return errs.E(errs.Invalid, "snapshot.action is %v; it is one of START, STOP, PAUSE, RESUME, THROTTLE", c.Action)
+	case c.Action == capturev1.SnapshotAction_SNAPSHOT_ACTION_START && c.Id == "" || len(c.Id) > maxSnapshotID:
+		return errs.E(errs.Invalid, "snapshot.id has %d bytes; it names the snapshot, in 1 to %d", len(c.Id), maxSnapshotID)
+	case proto.Size(c) > MaxOpenBytes:
+		return errs.E(errs.Invalid, "snapshot has %d bytes, at most %d are allowed; use several commands", proto.Size(c), MaxOpenBytes)
+	}
+	g, ok := rpc.GrantOf(ctx)
+	for _, t := range c.Tables {
+		if t.Condition != "" && ok && !g.Has(rpc.Everything) {
+			return errs.E(errs.Denied, "snapshot.tables.condition: SQL of its own is for members of the mesh; client %q has no right %q", g.Client, rpc.Everything)
+		}
+	}
+	return nil
 }
 
 // normalize checks an Open and fills in defaults.
@@ -233,7 +273,13 @@ type sender struct {
 	ctx context.Context
 }
 
-var _ Sender = (*sender)(nil)
+var (
+	_ Sender    = (*sender)(nil)
+	_ Commander = (*sender)(nil)
+)
+
+// Commands implements Commander.
+func (s *sender) Commands() <-chan *capturev1.SnapshotCommand { return s.commands }
 
 // Acked implements Sender.
 func (s *sender) Acked() uint64 { return s.acked.Load() }

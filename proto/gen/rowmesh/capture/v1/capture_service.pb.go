@@ -24,6 +24,71 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// SnapshotAction is what a SnapshotCommand asks for.
+type SnapshotAction int32
+
+const (
+	// Refused.
+	SnapshotAction_SNAPSHOT_ACTION_UNSPECIFIED SnapshotAction = 0
+	// Reads the tables, beside the log. Where the id is known already nothing changes, and how far it is is told.
+	SnapshotAction_SNAPSHOT_ACTION_START SnapshotAction = 1
+	// Ends the snapshot of the tables, or all of it; what is being read is still delivered.
+	SnapshotAction_SNAPSHOT_ACTION_STOP SnapshotAction = 2
+	// Reads nothing more until RESUME; the state is part of the resume token.
+	SnapshotAction_SNAPSHOT_ACTION_PAUSE SnapshotAction = 3
+	// Ends a pause.
+	SnapshotAction_SNAPSHOT_ACTION_RESUME SnapshotAction = 4
+	// Takes over rows_per_second, bytes_per_second and chunk_rows.
+	SnapshotAction_SNAPSHOT_ACTION_THROTTLE SnapshotAction = 5
+)
+
+// Enum value maps for SnapshotAction.
+var (
+	SnapshotAction_name = map[int32]string{
+		0: "SNAPSHOT_ACTION_UNSPECIFIED",
+		1: "SNAPSHOT_ACTION_START",
+		2: "SNAPSHOT_ACTION_STOP",
+		3: "SNAPSHOT_ACTION_PAUSE",
+		4: "SNAPSHOT_ACTION_RESUME",
+		5: "SNAPSHOT_ACTION_THROTTLE",
+	}
+	SnapshotAction_value = map[string]int32{
+		"SNAPSHOT_ACTION_UNSPECIFIED": 0,
+		"SNAPSHOT_ACTION_START":       1,
+		"SNAPSHOT_ACTION_STOP":        2,
+		"SNAPSHOT_ACTION_PAUSE":       3,
+		"SNAPSHOT_ACTION_RESUME":      4,
+		"SNAPSHOT_ACTION_THROTTLE":    5,
+	}
+)
+
+func (x SnapshotAction) Enum() *SnapshotAction {
+	p := new(SnapshotAction)
+	*p = x
+	return p
+}
+
+func (x SnapshotAction) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SnapshotAction) Descriptor() protoreflect.EnumDescriptor {
+	return file_rowmesh_capture_v1_capture_service_proto_enumTypes[0].Descriptor()
+}
+
+func (SnapshotAction) Type() protoreflect.EnumType {
+	return &file_rowmesh_capture_v1_capture_service_proto_enumTypes[0]
+}
+
+func (x SnapshotAction) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SnapshotAction.Descriptor instead.
+func (SnapshotAction) EnumDescriptor() ([]byte, []int) {
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{0}
+}
+
 // DdlScope says which DDL is sent.
 type DdlScope int32
 
@@ -61,11 +126,11 @@ func (x DdlScope) String() string {
 }
 
 func (DdlScope) Descriptor() protoreflect.EnumDescriptor {
-	return file_rowmesh_capture_v1_capture_service_proto_enumTypes[0].Descriptor()
+	return file_rowmesh_capture_v1_capture_service_proto_enumTypes[1].Descriptor()
 }
 
 func (DdlScope) Type() protoreflect.EnumType {
-	return &file_rowmesh_capture_v1_capture_service_proto_enumTypes[0]
+	return &file_rowmesh_capture_v1_capture_service_proto_enumTypes[1]
 }
 
 func (x DdlScope) Number() protoreflect.EnumNumber {
@@ -74,7 +139,7 @@ func (x DdlScope) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DdlScope.Descriptor instead.
 func (DdlScope) EnumDescriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{0}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{1}
 }
 
 // LockingMode is snapshot.locking.mode.
@@ -118,11 +183,11 @@ func (x LockingMode) String() string {
 }
 
 func (LockingMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_rowmesh_capture_v1_capture_service_proto_enumTypes[1].Descriptor()
+	return file_rowmesh_capture_v1_capture_service_proto_enumTypes[2].Descriptor()
 }
 
 func (LockingMode) Type() protoreflect.EnumType {
-	return &file_rowmesh_capture_v1_capture_service_proto_enumTypes[1]
+	return &file_rowmesh_capture_v1_capture_service_proto_enumTypes[2]
 }
 
 func (x LockingMode) Number() protoreflect.EnumNumber {
@@ -131,7 +196,7 @@ func (x LockingMode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use LockingMode.Descriptor instead.
 func (LockingMode) EnumDescriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{1}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{2}
 }
 
 // ChangeType says what a DDL did to one table.
@@ -175,11 +240,11 @@ func (x ChangeType) String() string {
 }
 
 func (ChangeType) Descriptor() protoreflect.EnumDescriptor {
-	return file_rowmesh_capture_v1_capture_service_proto_enumTypes[2].Descriptor()
+	return file_rowmesh_capture_v1_capture_service_proto_enumTypes[3].Descriptor()
 }
 
 func (ChangeType) Type() protoreflect.EnumType {
-	return &file_rowmesh_capture_v1_capture_service_proto_enumTypes[2]
+	return &file_rowmesh_capture_v1_capture_service_proto_enumTypes[3]
 }
 
 func (x ChangeType) Number() protoreflect.EnumNumber {
@@ -188,7 +253,88 @@ func (x ChangeType) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ChangeType.Descriptor instead.
 func (ChangeType) EnumDescriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{2}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{3}
+}
+
+// SnapshotState is how a snapshot, or that of one table, is.
+type SnapshotState int32
+
+const (
+	// Not said.
+	SnapshotState_SNAPSHOT_STATE_UNSPECIFIED SnapshotState = 0
+	// Being read, or waiting for its turn.
+	SnapshotState_SNAPSHOT_STATE_RUNNING SnapshotState = 1
+	// Paused.
+	SnapshotState_SNAPSHOT_STATE_PAUSED SnapshotState = 2
+	// All rows were sent.
+	SnapshotState_SNAPSHOT_STATE_SUCCEEDED SnapshotState = 3
+	// There was no row.
+	SnapshotState_SNAPSHOT_STATE_EMPTY SnapshotState = 4
+	// The table has no key, and no surrogate key was named.
+	SnapshotState_SNAPSHOT_STATE_NO_PRIMARY_KEY SnapshotState = 5
+	// There is no such table, the subscription does not want it, or its definition is not understood.
+	SnapshotState_SNAPSHOT_STATE_UNKNOWN_SCHEMA SnapshotState = 6
+	// The server refused the statement.
+	SnapshotState_SNAPSHOT_STATE_SQL_EXCEPTION SnapshotState = 7
+	// The table was dropped or renamed meanwhile.
+	SnapshotState_SNAPSHOT_STATE_SKIPPED SnapshotState = 8
+	// Stopped by a command.
+	SnapshotState_SNAPSHOT_STATE_STOPPED SnapshotState = 9
+)
+
+// Enum value maps for SnapshotState.
+var (
+	SnapshotState_name = map[int32]string{
+		0: "SNAPSHOT_STATE_UNSPECIFIED",
+		1: "SNAPSHOT_STATE_RUNNING",
+		2: "SNAPSHOT_STATE_PAUSED",
+		3: "SNAPSHOT_STATE_SUCCEEDED",
+		4: "SNAPSHOT_STATE_EMPTY",
+		5: "SNAPSHOT_STATE_NO_PRIMARY_KEY",
+		6: "SNAPSHOT_STATE_UNKNOWN_SCHEMA",
+		7: "SNAPSHOT_STATE_SQL_EXCEPTION",
+		8: "SNAPSHOT_STATE_SKIPPED",
+		9: "SNAPSHOT_STATE_STOPPED",
+	}
+	SnapshotState_value = map[string]int32{
+		"SNAPSHOT_STATE_UNSPECIFIED":    0,
+		"SNAPSHOT_STATE_RUNNING":        1,
+		"SNAPSHOT_STATE_PAUSED":         2,
+		"SNAPSHOT_STATE_SUCCEEDED":      3,
+		"SNAPSHOT_STATE_EMPTY":          4,
+		"SNAPSHOT_STATE_NO_PRIMARY_KEY": 5,
+		"SNAPSHOT_STATE_UNKNOWN_SCHEMA": 6,
+		"SNAPSHOT_STATE_SQL_EXCEPTION":  7,
+		"SNAPSHOT_STATE_SKIPPED":        8,
+		"SNAPSHOT_STATE_STOPPED":        9,
+	}
+)
+
+func (x SnapshotState) Enum() *SnapshotState {
+	p := new(SnapshotState)
+	*p = x
+	return p
+}
+
+func (x SnapshotState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SnapshotState) Descriptor() protoreflect.EnumDescriptor {
+	return file_rowmesh_capture_v1_capture_service_proto_enumTypes[4].Descriptor()
+}
+
+func (SnapshotState) Type() protoreflect.EnumType {
+	return &file_rowmesh_capture_v1_capture_service_proto_enumTypes[4]
+}
+
+func (x SnapshotState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SnapshotState.Descriptor instead.
+func (SnapshotState) EnumDescriptor() ([]byte, []int) {
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{4}
 }
 
 // SubscribeRequest is one message of the client.
@@ -201,6 +347,7 @@ type SubscribeRequest struct {
 	//	*SubscribeRequest_Open
 	//	*SubscribeRequest_Credit
 	//	*SubscribeRequest_Ack
+	//	*SubscribeRequest_Snapshot
 	Message       isSubscribeRequest_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -270,6 +417,15 @@ func (x *SubscribeRequest) GetAck() *Ack {
 	return nil
 }
 
+func (x *SubscribeRequest) GetSnapshot() *SnapshotCommand {
+	if x != nil {
+		if x, ok := x.Message.(*SubscribeRequest_Snapshot); ok {
+			return x.Snapshot
+		}
+	}
+	return nil
+}
+
 type isSubscribeRequest_Message interface {
 	isSubscribeRequest_Message()
 }
@@ -289,11 +445,184 @@ type SubscribeRequest_Ack struct {
 	Ack *Ack `protobuf:"bytes,3,opt,name=ack,proto3,oneof"`
 }
 
+type SubscribeRequest_Snapshot struct {
+	// Starts and steers snapshots while the log is streamed.
+	Snapshot *SnapshotCommand `protobuf:"bytes,4,opt,name=snapshot,proto3,oneof"`
+}
+
 func (*SubscribeRequest_Open) isSubscribeRequest_Message() {}
 
 func (*SubscribeRequest_Credit) isSubscribeRequest_Message() {}
 
 func (*SubscribeRequest_Ack) isSubscribeRequest_Message() {}
+
+func (*SubscribeRequest_Snapshot) isSubscribeRequest_Message() {}
+
+// SnapshotCommand starts or steers a snapshot on a stream that reads the log. Its rows come in the stream with MARKER_INCREMENTAL, each as it is at that place of the
+// stream: no later row of the stream is older. What is unfinished is in the resume token, and goes on by itself where a stream is opened with it. Errors are told with
+// SnapshotProgress and end the snapshot of their table, never the stream.
+type SnapshotCommand struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the snapshot; 1 to 200 bytes, chosen by the client. Empty in other actions than START: all of them.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// What to do.
+	Action SnapshotAction `protobuf:"varint,2,opt,name=action,proto3,enum=rowmesh.capture.v1.SnapshotAction" json:"action,omitempty"`
+	// Tables, read in this order; empty in other actions than START: all of the id's.
+	Tables []*SnapshotTable `protobuf:"bytes,3,rep,name=tables,proto3" json:"tables,omitempty"`
+	// Rows per chunk; 0: chosen by the server.
+	ChunkRows uint32 `protobuf:"varint,4,opt,name=chunk_rows,json=chunkRows,proto3" json:"chunk_rows,omitempty"`
+	// Most rows read a second; 0: no limit.
+	RowsPerSecond uint64 `protobuf:"varint,5,opt,name=rows_per_second,json=rowsPerSecond,proto3" json:"rows_per_second,omitempty"`
+	// Most bytes of packed rows read a second; 0: no limit.
+	BytesPerSecond uint64 `protobuf:"varint,6,opt,name=bytes_per_second,json=bytesPerSecond,proto3" json:"bytes_per_second,omitempty"`
+	// Connections that read; 0: chosen by the server.
+	Threads       uint32 `protobuf:"varint,7,opt,name=threads,proto3" json:"threads,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotCommand) Reset() {
+	*x = SnapshotCommand{}
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotCommand) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotCommand) ProtoMessage() {}
+
+func (x *SnapshotCommand) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotCommand.ProtoReflect.Descriptor instead.
+func (*SnapshotCommand) Descriptor() ([]byte, []int) {
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SnapshotCommand) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SnapshotCommand) GetAction() SnapshotAction {
+	if x != nil {
+		return x.Action
+	}
+	return SnapshotAction_SNAPSHOT_ACTION_UNSPECIFIED
+}
+
+func (x *SnapshotCommand) GetTables() []*SnapshotTable {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+func (x *SnapshotCommand) GetChunkRows() uint32 {
+	if x != nil {
+		return x.ChunkRows
+	}
+	return 0
+}
+
+func (x *SnapshotCommand) GetRowsPerSecond() uint64 {
+	if x != nil {
+		return x.RowsPerSecond
+	}
+	return 0
+}
+
+func (x *SnapshotCommand) GetBytesPerSecond() uint64 {
+	if x != nil {
+		return x.BytesPerSecond
+	}
+	return 0
+}
+
+func (x *SnapshotCommand) GetThreads() uint32 {
+	if x != nil {
+		return x.Threads
+	}
+	return 0
+}
+
+// SnapshotTable is one table of a SnapshotCommand.
+type SnapshotTable struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "database.table", exact.
+	Table string `protobuf:"bytes,1,opt,name=table,proto3" json:"table,omitempty"`
+	// SQL expression that says which rows are read; empty: all.
+	Condition string `protobuf:"bytes,2,opt,name=condition,proto3" json:"condition,omitempty"`
+	// Column to read the table by, in place of its key; rows that have NULL there come first. It must tell the rows apart where the table has no key.
+	SurrogateKey  string `protobuf:"bytes,3,opt,name=surrogate_key,json=surrogateKey,proto3" json:"surrogate_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotTable) Reset() {
+	*x = SnapshotTable{}
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotTable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotTable) ProtoMessage() {}
+
+func (x *SnapshotTable) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotTable.ProtoReflect.Descriptor instead.
+func (*SnapshotTable) Descriptor() ([]byte, []int) {
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SnapshotTable) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *SnapshotTable) GetCondition() string {
+	if x != nil {
+		return x.Condition
+	}
+	return ""
+}
+
+func (x *SnapshotTable) GetSurrogateKey() string {
+	if x != nil {
+		return x.SurrogateKey
+	}
+	return ""
+}
 
 // Open starts a subscription.
 type Open struct {
@@ -339,7 +668,7 @@ type Open struct {
 
 func (x *Open) Reset() {
 	*x = Open{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[1]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -351,7 +680,7 @@ func (x *Open) String() string {
 func (*Open) ProtoMessage() {}
 
 func (x *Open) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[1]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -364,7 +693,7 @@ func (x *Open) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Open.ProtoReflect.Descriptor instead.
 func (*Open) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{1}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Open) GetConsumer() string {
@@ -503,7 +832,7 @@ type TableFilter struct {
 
 func (x *TableFilter) Reset() {
 	*x = TableFilter{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[2]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -515,7 +844,7 @@ func (x *TableFilter) String() string {
 func (*TableFilter) ProtoMessage() {}
 
 func (x *TableFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[2]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -528,7 +857,7 @@ func (x *TableFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableFilter.ProtoReflect.Descriptor instead.
 func (*TableFilter) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{2}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *TableFilter) GetIncludeDatabases() []string {
@@ -595,7 +924,7 @@ type Shard struct {
 
 func (x *Shard) Reset() {
 	*x = Shard{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[3]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -607,7 +936,7 @@ func (x *Shard) String() string {
 func (*Shard) ProtoMessage() {}
 
 func (x *Shard) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[3]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -620,7 +949,7 @@ func (x *Shard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Shard.ProtoReflect.Descriptor instead.
 func (*Shard) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{3}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Shard) GetIndex() uint32 {
@@ -665,7 +994,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[4]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -677,7 +1006,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[4]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -690,7 +1019,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{4}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Start) GetAt() isStart_At {
@@ -837,13 +1166,18 @@ type SnapshotOptions struct {
 	TimeZone string `protobuf:"bytes,8,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	// With DDL_SCOPE_ALL, tell the definitions of all tables of the selected databases, not only those of selected tables.
 	DefineDatabases bool `protobuf:"varint,9,opt,name=define_databases,json=defineDatabases,proto3" json:"define_databases,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Tables with a key are read chunk by chunk without a lock, while the log is streamed, and the resume token says how far. With a resume token as start, the snapshot
+	// that is unfinished in it goes on with these options.
+	LockFree bool `protobuf:"varint,30,opt,name=lock_free,json=lockFree,proto3" json:"lock_free,omitempty"`
+	// With a resume token as start: tables that these lists did not select are new, and are read as in a lock-free snapshot; absent: none is.
+	Known         *TableFilter `protobuf:"bytes,31,opt,name=known,proto3" json:"known,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SnapshotOptions) Reset() {
 	*x = SnapshotOptions{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[5]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -855,7 +1189,7 @@ func (x *SnapshotOptions) String() string {
 func (*SnapshotOptions) ProtoMessage() {}
 
 func (x *SnapshotOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[5]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -868,7 +1202,7 @@ func (x *SnapshotOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotOptions.ProtoReflect.Descriptor instead.
 func (*SnapshotOptions) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{5}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SnapshotOptions) GetData() bool {
@@ -934,6 +1268,20 @@ func (x *SnapshotOptions) GetDefineDatabases() bool {
 	return false
 }
 
+func (x *SnapshotOptions) GetLockFree() bool {
+	if x != nil {
+		return x.LockFree
+	}
+	return false
+}
+
+func (x *SnapshotOptions) GetKnown() *TableFilter {
+	if x != nil {
+		return x.Known
+	}
+	return nil
+}
+
 // Credit grants bytes.
 type Credit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -945,7 +1293,7 @@ type Credit struct {
 
 func (x *Credit) Reset() {
 	*x = Credit{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[6]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -957,7 +1305,7 @@ func (x *Credit) String() string {
 func (*Credit) ProtoMessage() {}
 
 func (x *Credit) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[6]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,7 +1318,7 @@ func (x *Credit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Credit.ProtoReflect.Descriptor instead.
 func (*Credit) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{6}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Credit) GetBytes() uint64 {
@@ -991,7 +1339,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[7]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1351,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[7]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1016,7 +1364,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{7}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Ack) GetSeq() uint64 {
@@ -1049,7 +1397,7 @@ type SubscribeResponse struct {
 
 func (x *SubscribeResponse) Reset() {
 	*x = SubscribeResponse{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[8]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1409,7 @@ func (x *SubscribeResponse) String() string {
 func (*SubscribeResponse) ProtoMessage() {}
 
 func (x *SubscribeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[8]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1422,7 @@ func (x *SubscribeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscribeResponse.ProtoReflect.Descriptor instead.
 func (*SubscribeResponse) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{8}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SubscribeResponse) GetMessage() isSubscribeResponse_Message {
@@ -1253,7 +1601,7 @@ type Opened struct {
 
 func (x *Opened) Reset() {
 	*x = Opened{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[9]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1265,7 +1613,7 @@ func (x *Opened) String() string {
 func (*Opened) ProtoMessage() {}
 
 func (x *Opened) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[9]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1278,7 +1626,7 @@ func (x *Opened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Opened.ProtoReflect.Descriptor instead.
 func (*Opened) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{9}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Opened) GetSource() string {
@@ -1346,7 +1694,7 @@ type TableChange struct {
 
 func (x *TableChange) Reset() {
 	*x = TableChange{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[10]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1358,7 +1706,7 @@ func (x *TableChange) String() string {
 func (*TableChange) ProtoMessage() {}
 
 func (x *TableChange) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[10]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1371,7 +1719,7 @@ func (x *TableChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableChange.ProtoReflect.Descriptor instead.
 func (*TableChange) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{10}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TableChange) GetType() ChangeType {
@@ -1465,7 +1813,7 @@ type Ddl struct {
 
 func (x *Ddl) Reset() {
 	*x = Ddl{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[11]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1477,7 +1825,7 @@ func (x *Ddl) String() string {
 func (*Ddl) ProtoMessage() {}
 
 func (x *Ddl) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[11]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1490,7 +1838,7 @@ func (x *Ddl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ddl.ProtoReflect.Descriptor instead.
 func (*Ddl) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{11}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Ddl) GetEpoch() uint64 {
@@ -1623,14 +1971,38 @@ type SnapshotProgress struct {
 	// Tables of the snapshot.
 	Tables uint32 `protobuf:"varint,7,opt,name=tables,proto3" json:"tables,omitempty"`
 	// Tables complete.
-	TablesDone    uint32 `protobuf:"varint,8,opt,name=tables_done,json=tablesDone,proto3" json:"tables_done,omitempty"`
+	TablesDone uint32 `protobuf:"varint,8,opt,name=tables_done,json=tablesDone,proto3" json:"tables_done,omitempty"`
+	// Id of the SnapshotCommand; empty for the snapshot that the subscription began with.
+	Id string `protobuf:"bytes,9,opt,name=id,proto3" json:"id,omitempty"`
+	// Chunks of the table that were sent.
+	ChunksDone uint64 `protobuf:"varint,10,opt,name=chunks_done,json=chunksDone,proto3" json:"chunks_done,omitempty"`
+	// Key behind which the chunk begins that was just sent, its columns' values joined with commas; empty at the table's beginning.
+	FromKey string `protobuf:"bytes,11,opt,name=from_key,json=fromKey,proto3" json:"from_key,omitempty"`
+	// Key of the last row that was read for it.
+	ToKey string `protobuf:"bytes,12,opt,name=to_key,json=toKey,proto3" json:"to_key,omitempty"`
+	// Of a SnapshotCommand.
+	Incremental bool `protobuf:"varint,13,opt,name=incremental,proto3" json:"incremental,omitempty"`
+	// Why the table's snapshot, or the command, ended early, with what to do; empty if it did not.
+	Error string `protobuf:"bytes,14,opt,name=error,proto3" json:"error,omitempty"`
+	// Greatest key of the table when its snapshot began; empty if unknown.
+	MaxKey string `protobuf:"bytes,15,opt,name=max_key,json=maxKey,proto3" json:"max_key,omitempty"`
+	// How the table, or without one the snapshot, is.
+	State SnapshotState `protobuf:"varint,16,opt,name=state,proto3,enum=rowmesh.capture.v1.SnapshotState" json:"state,omitempty"`
+	// Chunks of the table that are left, by the estimate.
+	ChunksLeft uint64 `protobuf:"varint,17,opt,name=chunks_left,json=chunksLeft,proto3" json:"chunks_left,omitempty"`
+	// Rows of it read a second, over the last seconds.
+	RowsPerSecond uint64 `protobuf:"varint,18,opt,name=rows_per_second,json=rowsPerSecond,proto3" json:"rows_per_second,omitempty"`
+	// Milliseconds until the table is read at this speed; 0 if unknown.
+	LeftMs uint64 `protobuf:"varint,19,opt,name=left_ms,json=leftMs,proto3" json:"left_ms,omitempty"`
+	// Why reading rests (a limit that was set, or the server's load); empty if it does not.
+	Resting       string `protobuf:"bytes,20,opt,name=resting,proto3" json:"resting,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SnapshotProgress) Reset() {
 	*x = SnapshotProgress{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[12]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1642,7 +2014,7 @@ func (x *SnapshotProgress) String() string {
 func (*SnapshotProgress) ProtoMessage() {}
 
 func (x *SnapshotProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[12]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1655,7 +2027,7 @@ func (x *SnapshotProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotProgress.ProtoReflect.Descriptor instead.
 func (*SnapshotProgress) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{12}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SnapshotProgress) GetTable() string {
@@ -1714,6 +2086,90 @@ func (x *SnapshotProgress) GetTablesDone() uint32 {
 	return 0
 }
 
+func (x *SnapshotProgress) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SnapshotProgress) GetChunksDone() uint64 {
+	if x != nil {
+		return x.ChunksDone
+	}
+	return 0
+}
+
+func (x *SnapshotProgress) GetFromKey() string {
+	if x != nil {
+		return x.FromKey
+	}
+	return ""
+}
+
+func (x *SnapshotProgress) GetToKey() string {
+	if x != nil {
+		return x.ToKey
+	}
+	return ""
+}
+
+func (x *SnapshotProgress) GetIncremental() bool {
+	if x != nil {
+		return x.Incremental
+	}
+	return false
+}
+
+func (x *SnapshotProgress) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *SnapshotProgress) GetMaxKey() string {
+	if x != nil {
+		return x.MaxKey
+	}
+	return ""
+}
+
+func (x *SnapshotProgress) GetState() SnapshotState {
+	if x != nil {
+		return x.State
+	}
+	return SnapshotState_SNAPSHOT_STATE_UNSPECIFIED
+}
+
+func (x *SnapshotProgress) GetChunksLeft() uint64 {
+	if x != nil {
+		return x.ChunksLeft
+	}
+	return 0
+}
+
+func (x *SnapshotProgress) GetRowsPerSecond() uint64 {
+	if x != nil {
+		return x.RowsPerSecond
+	}
+	return 0
+}
+
+func (x *SnapshotProgress) GetLeftMs() uint64 {
+	if x != nil {
+		return x.LeftMs
+	}
+	return 0
+}
+
+func (x *SnapshotProgress) GetResting() string {
+	if x != nil {
+		return x.Resting
+	}
+	return ""
+}
+
 // Progress says that everything up to checkpoint was seen and nothing more of it concerns this subscription.
 type Progress struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1729,7 +2185,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[13]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1741,7 +2197,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[13]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1754,7 +2210,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{13}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Progress) GetCheckpoint() *v1.Checkpoint {
@@ -1791,7 +2247,7 @@ type Gap struct {
 
 func (x *Gap) Reset() {
 	*x = Gap{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[14]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1803,7 +2259,7 @@ func (x *Gap) String() string {
 func (*Gap) ProtoMessage() {}
 
 func (x *Gap) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[14]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1816,7 +2272,7 @@ func (x *Gap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gap.ProtoReflect.Descriptor instead.
 func (*Gap) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{14}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Gap) GetReason() string {
@@ -1846,7 +2302,7 @@ type Reset struct {
 
 func (x *Reset) Reset() {
 	*x = Reset{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[15]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1858,7 +2314,7 @@ func (x *Reset) String() string {
 func (*Reset) ProtoMessage() {}
 
 func (x *Reset) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[15]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1871,7 +2327,7 @@ func (x *Reset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reset.ProtoReflect.Descriptor instead.
 func (*Reset) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{15}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Reset) GetReason() string {
@@ -1909,7 +2365,7 @@ type TableError struct {
 
 func (x *TableError) Reset() {
 	*x = TableError{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[16]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1921,7 +2377,7 @@ func (x *TableError) String() string {
 func (*TableError) ProtoMessage() {}
 
 func (x *TableError) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[16]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1934,7 +2390,7 @@ func (x *TableError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableError.ProtoReflect.Descriptor instead.
 func (*TableError) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{16}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TableError) GetDatabase() string {
@@ -1992,7 +2448,7 @@ type DescribeSourceRequest struct {
 
 func (x *DescribeSourceRequest) Reset() {
 	*x = DescribeSourceRequest{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[17]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2004,7 +2460,7 @@ func (x *DescribeSourceRequest) String() string {
 func (*DescribeSourceRequest) ProtoMessage() {}
 
 func (x *DescribeSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[17]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2017,7 +2473,7 @@ func (x *DescribeSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeSourceRequest.ProtoReflect.Descriptor instead.
 func (*DescribeSourceRequest) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{17}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DescribeSourceRequest) GetSource() string {
@@ -2059,7 +2515,7 @@ type DescribeSourceResponse struct {
 
 func (x *DescribeSourceResponse) Reset() {
 	*x = DescribeSourceResponse{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[18]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2071,7 +2527,7 @@ func (x *DescribeSourceResponse) String() string {
 func (*DescribeSourceResponse) ProtoMessage() {}
 
 func (x *DescribeSourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[18]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2084,7 +2540,7 @@ func (x *DescribeSourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeSourceResponse.ProtoReflect.Descriptor instead.
 func (*DescribeSourceResponse) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{18}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DescribeSourceResponse) GetSource() string {
@@ -2160,7 +2616,7 @@ type TableInfo struct {
 
 func (x *TableInfo) Reset() {
 	*x = TableInfo{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[19]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2172,7 +2628,7 @@ func (x *TableInfo) String() string {
 func (*TableInfo) ProtoMessage() {}
 
 func (x *TableInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[19]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2185,7 +2641,7 @@ func (x *TableInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableInfo.ProtoReflect.Descriptor instead.
 func (*TableInfo) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{19}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TableInfo) GetDatabase() string {
@@ -2237,7 +2693,7 @@ type Subscriber struct {
 
 func (x *Subscriber) Reset() {
 	*x = Subscriber{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[20]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2249,7 +2705,7 @@ func (x *Subscriber) String() string {
 func (*Subscriber) ProtoMessage() {}
 
 func (x *Subscriber) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[20]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2262,7 +2718,7 @@ func (x *Subscriber) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscriber.ProtoReflect.Descriptor instead.
 func (*Subscriber) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{20}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Subscriber) GetConsumer() string {
@@ -2311,12 +2767,26 @@ var File_rowmesh_capture_v1_capture_service_proto protoreflect.FileDescriptor
 
 const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\n" +
-	"(rowmesh/capture/v1/capture_service.proto\x12\x12rowmesh.capture.v1\x1a\x18rowmesh/row/v1/row.proto\"\xb0\x01\n" +
+	"(rowmesh/capture/v1/capture_service.proto\x12\x12rowmesh.capture.v1\x1a\x18rowmesh/row/v1/row.proto\"\xf3\x01\n" +
 	"\x10SubscribeRequest\x12.\n" +
 	"\x04open\x18\x01 \x01(\v2\x18.rowmesh.capture.v1.OpenH\x00R\x04open\x124\n" +
 	"\x06credit\x18\x02 \x01(\v2\x1a.rowmesh.capture.v1.CreditH\x00R\x06credit\x12+\n" +
-	"\x03ack\x18\x03 \x01(\v2\x17.rowmesh.capture.v1.AckH\x00R\x03ackB\t\n" +
-	"\amessage\"\x82\x05\n" +
+	"\x03ack\x18\x03 \x01(\v2\x17.rowmesh.capture.v1.AckH\x00R\x03ack\x12A\n" +
+	"\bsnapshot\x18\x04 \x01(\v2#.rowmesh.capture.v1.SnapshotCommandH\x00R\bsnapshotB\t\n" +
+	"\amessage\"\xa3\x02\n" +
+	"\x0fSnapshotCommand\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12:\n" +
+	"\x06action\x18\x02 \x01(\x0e2\".rowmesh.capture.v1.SnapshotActionR\x06action\x129\n" +
+	"\x06tables\x18\x03 \x03(\v2!.rowmesh.capture.v1.SnapshotTableR\x06tables\x12\x1d\n" +
+	"\n" +
+	"chunk_rows\x18\x04 \x01(\rR\tchunkRows\x12&\n" +
+	"\x0frows_per_second\x18\x05 \x01(\x04R\rrowsPerSecond\x12(\n" +
+	"\x10bytes_per_second\x18\x06 \x01(\x04R\x0ebytesPerSecond\x12\x18\n" +
+	"\athreads\x18\a \x01(\rR\athreads\"h\n" +
+	"\rSnapshotTable\x12\x14\n" +
+	"\x05table\x18\x01 \x01(\tR\x05table\x12\x1c\n" +
+	"\tcondition\x18\x02 \x01(\tR\tcondition\x12#\n" +
+	"\rsurrogate_key\x18\x03 \x01(\tR\fsurrogateKey\"\x82\x05\n" +
 	"\x04Open\x12\x1a\n" +
 	"\bconsumer\x18\x01 \x01(\tR\bconsumer\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\tR\x06source\x127\n" +
@@ -2358,7 +2828,7 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\bearliest\x18\x05 \x01(\bH\x00R\bearliest\x12\x18\n" +
 	"\x06latest\x18\x06 \x01(\bH\x00R\x06latest\x12#\n" +
 	"\ftimestamp_us\x18\a \x01(\x04H\x00R\vtimestampUsB\x04\n" +
-	"\x02at\"\xd3\x03\n" +
+	"\x02at\"\xa7\x04\n" +
 	"\x0fSnapshotOptions\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\bR\x04data\x12\x12\n" +
 	"\x04only\x18\x02 \x01(\bR\x04only\x129\n" +
@@ -2369,7 +2839,9 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\n" +
 	"chunk_rows\x18\a \x01(\rR\tchunkRows\x12\x1b\n" +
 	"\ttime_zone\x18\b \x01(\tR\btimeZone\x12)\n" +
-	"\x10define_databases\x18\t \x01(\bR\x0fdefineDatabases\x1aB\n" +
+	"\x10define_databases\x18\t \x01(\bR\x0fdefineDatabases\x12\x1b\n" +
+	"\tlock_free\x18\x1e \x01(\bR\blockFree\x125\n" +
+	"\x05known\x18\x1f \x01(\v2\x1f.rowmesh.capture.v1.TableFilterR\x05known\x1aB\n" +
 	"\x14SelectOverridesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x1e\n" +
@@ -2423,7 +2895,7 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"checkpoint\x12\x1c\n" +
 	"\ttruncated\x18\x0e \x03(\tR\ttruncated\x12\x16\n" +
 	"\x06tables\x18\x0f \x03(\tR\x06tables\x12.\n" +
-	"\x06marker\x18\x10 \x01(\x0e2\x16.rowmesh.row.v1.MarkerR\x06marker\"\xa4\x02\n" +
+	"\x06marker\x18\x10 \x01(\x0e2\x16.rowmesh.row.v1.MarkerR\x06marker\"\x8d\x05\n" +
 	"\x10SnapshotProgress\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\tR\x05table\x12\x1b\n" +
 	"\trows_done\x18\x02 \x01(\x04R\browsDone\x12%\n" +
@@ -2435,7 +2907,22 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"checkpoint\x12\x16\n" +
 	"\x06tables\x18\a \x01(\rR\x06tables\x12\x1f\n" +
 	"\vtables_done\x18\b \x01(\rR\n" +
-	"tablesDone\"|\n" +
+	"tablesDone\x12\x0e\n" +
+	"\x02id\x18\t \x01(\tR\x02id\x12\x1f\n" +
+	"\vchunks_done\x18\n" +
+	" \x01(\x04R\n" +
+	"chunksDone\x12\x19\n" +
+	"\bfrom_key\x18\v \x01(\tR\afromKey\x12\x15\n" +
+	"\x06to_key\x18\f \x01(\tR\x05toKey\x12 \n" +
+	"\vincremental\x18\r \x01(\bR\vincremental\x12\x14\n" +
+	"\x05error\x18\x0e \x01(\tR\x05error\x12\x17\n" +
+	"\amax_key\x18\x0f \x01(\tR\x06maxKey\x127\n" +
+	"\x05state\x18\x10 \x01(\x0e2!.rowmesh.capture.v1.SnapshotStateR\x05state\x12\x1f\n" +
+	"\vchunks_left\x18\x11 \x01(\x04R\n" +
+	"chunksLeft\x12&\n" +
+	"\x0frows_per_second\x18\x12 \x01(\x04R\rrowsPerSecond\x12\x17\n" +
+	"\aleft_ms\x18\x13 \x01(\x04R\x06leftMs\x12\x18\n" +
+	"\aresting\x18\x14 \x01(\tR\aresting\"|\n" +
 	"\bProgress\x12:\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\v2\x1a.rowmesh.row.v1.CheckpointR\n" +
@@ -2483,7 +2970,14 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\x04sent\x18\x03 \x01(\x04R\x04sent\x12\x14\n" +
 	"\x05acked\x18\x04 \x01(\x04R\x05acked\x12\x16\n" +
 	"\x06shared\x18\x05 \x01(\bR\x06shared\x124\n" +
-	"\bposition\x18\x06 \x01(\v2\x18.rowmesh.row.v1.PositionR\bposition*L\n" +
+	"\bposition\x18\x06 \x01(\v2\x18.rowmesh.row.v1.PositionR\bposition*\xbb\x01\n" +
+	"\x0eSnapshotAction\x12\x1f\n" +
+	"\x1bSNAPSHOT_ACTION_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15SNAPSHOT_ACTION_START\x10\x01\x12\x18\n" +
+	"\x14SNAPSHOT_ACTION_STOP\x10\x02\x12\x19\n" +
+	"\x15SNAPSHOT_ACTION_PAUSE\x10\x03\x12\x1a\n" +
+	"\x16SNAPSHOT_ACTION_RESUME\x10\x04\x12\x1c\n" +
+	"\x18SNAPSHOT_ACTION_THROTTLE\x10\x05*L\n" +
 	"\bDdlScope\x12\x19\n" +
 	"\x15DDL_SCOPE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rDDL_SCOPE_ALL\x10\x01\x12\x12\n" +
@@ -2498,7 +2992,18 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\x17CHANGE_TYPE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12CHANGE_TYPE_CREATE\x10\x01\x12\x15\n" +
 	"\x11CHANGE_TYPE_ALTER\x10\x02\x12\x14\n" +
-	"\x10CHANGE_TYPE_DROP\x10\x032\xd7\x01\n" +
+	"\x10CHANGE_TYPE_DROP\x10\x03*\xbe\x02\n" +
+	"\rSnapshotState\x12\x1e\n" +
+	"\x1aSNAPSHOT_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16SNAPSHOT_STATE_RUNNING\x10\x01\x12\x19\n" +
+	"\x15SNAPSHOT_STATE_PAUSED\x10\x02\x12\x1c\n" +
+	"\x18SNAPSHOT_STATE_SUCCEEDED\x10\x03\x12\x18\n" +
+	"\x14SNAPSHOT_STATE_EMPTY\x10\x04\x12!\n" +
+	"\x1dSNAPSHOT_STATE_NO_PRIMARY_KEY\x10\x05\x12!\n" +
+	"\x1dSNAPSHOT_STATE_UNKNOWN_SCHEMA\x10\x06\x12 \n" +
+	"\x1cSNAPSHOT_STATE_SQL_EXCEPTION\x10\a\x12\x1a\n" +
+	"\x16SNAPSHOT_STATE_SKIPPED\x10\b\x12\x1a\n" +
+	"\x16SNAPSHOT_STATE_STOPPED\x10\t2\xd7\x01\n" +
 	"\x0eCaptureService\x12\\\n" +
 	"\tSubscribe\x12$.rowmesh.capture.v1.SubscribeRequest\x1a%.rowmesh.capture.v1.SubscribeResponse(\x010\x01\x12g\n" +
 	"\x0eDescribeSource\x12).rowmesh.capture.v1.DescribeSourceRequest\x1a*.rowmesh.capture.v1.DescribeSourceResponseBCZAgithub.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1;capturev1b\x06proto3"
@@ -2515,91 +3020,100 @@ func file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP() []byte {
 	return file_rowmesh_capture_v1_capture_service_proto_rawDescData
 }
 
-var file_rowmesh_capture_v1_capture_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_rowmesh_capture_v1_capture_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_rowmesh_capture_v1_capture_service_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_rowmesh_capture_v1_capture_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_rowmesh_capture_v1_capture_service_proto_goTypes = []any{
-	(DdlScope)(0),                  // 0: rowmesh.capture.v1.DdlScope
-	(LockingMode)(0),               // 1: rowmesh.capture.v1.LockingMode
-	(ChangeType)(0),                // 2: rowmesh.capture.v1.ChangeType
-	(*SubscribeRequest)(nil),       // 3: rowmesh.capture.v1.SubscribeRequest
-	(*Open)(nil),                   // 4: rowmesh.capture.v1.Open
-	(*TableFilter)(nil),            // 5: rowmesh.capture.v1.TableFilter
-	(*Shard)(nil),                  // 6: rowmesh.capture.v1.Shard
-	(*Start)(nil),                  // 7: rowmesh.capture.v1.Start
-	(*SnapshotOptions)(nil),        // 8: rowmesh.capture.v1.SnapshotOptions
-	(*Credit)(nil),                 // 9: rowmesh.capture.v1.Credit
-	(*Ack)(nil),                    // 10: rowmesh.capture.v1.Ack
-	(*SubscribeResponse)(nil),      // 11: rowmesh.capture.v1.SubscribeResponse
-	(*Opened)(nil),                 // 12: rowmesh.capture.v1.Opened
-	(*TableChange)(nil),            // 13: rowmesh.capture.v1.TableChange
-	(*Ddl)(nil),                    // 14: rowmesh.capture.v1.Ddl
-	(*SnapshotProgress)(nil),       // 15: rowmesh.capture.v1.SnapshotProgress
-	(*Progress)(nil),               // 16: rowmesh.capture.v1.Progress
-	(*Gap)(nil),                    // 17: rowmesh.capture.v1.Gap
-	(*Reset)(nil),                  // 18: rowmesh.capture.v1.Reset
-	(*TableError)(nil),             // 19: rowmesh.capture.v1.TableError
-	(*DescribeSourceRequest)(nil),  // 20: rowmesh.capture.v1.DescribeSourceRequest
-	(*DescribeSourceResponse)(nil), // 21: rowmesh.capture.v1.DescribeSourceResponse
-	(*TableInfo)(nil),              // 22: rowmesh.capture.v1.TableInfo
-	(*Subscriber)(nil),             // 23: rowmesh.capture.v1.Subscriber
-	nil,                            // 24: rowmesh.capture.v1.Shard.PinsEntry
-	nil,                            // 25: rowmesh.capture.v1.SnapshotOptions.SelectOverridesEntry
-	nil,                            // 26: rowmesh.capture.v1.DescribeSourceResponse.SettingsEntry
-	(*v1.Position)(nil),            // 27: rowmesh.row.v1.Position
-	(*v1.SourceOffset)(nil),        // 28: rowmesh.row.v1.SourceOffset
-	(*v1.Table)(nil),               // 29: rowmesh.row.v1.Table
-	(*v1.Batch)(nil),               // 30: rowmesh.row.v1.Batch
-	(*v1.Checkpoint)(nil),          // 31: rowmesh.row.v1.Checkpoint
-	(v1.Marker)(0),                 // 32: rowmesh.row.v1.Marker
+	(SnapshotAction)(0),            // 0: rowmesh.capture.v1.SnapshotAction
+	(DdlScope)(0),                  // 1: rowmesh.capture.v1.DdlScope
+	(LockingMode)(0),               // 2: rowmesh.capture.v1.LockingMode
+	(ChangeType)(0),                // 3: rowmesh.capture.v1.ChangeType
+	(SnapshotState)(0),             // 4: rowmesh.capture.v1.SnapshotState
+	(*SubscribeRequest)(nil),       // 5: rowmesh.capture.v1.SubscribeRequest
+	(*SnapshotCommand)(nil),        // 6: rowmesh.capture.v1.SnapshotCommand
+	(*SnapshotTable)(nil),          // 7: rowmesh.capture.v1.SnapshotTable
+	(*Open)(nil),                   // 8: rowmesh.capture.v1.Open
+	(*TableFilter)(nil),            // 9: rowmesh.capture.v1.TableFilter
+	(*Shard)(nil),                  // 10: rowmesh.capture.v1.Shard
+	(*Start)(nil),                  // 11: rowmesh.capture.v1.Start
+	(*SnapshotOptions)(nil),        // 12: rowmesh.capture.v1.SnapshotOptions
+	(*Credit)(nil),                 // 13: rowmesh.capture.v1.Credit
+	(*Ack)(nil),                    // 14: rowmesh.capture.v1.Ack
+	(*SubscribeResponse)(nil),      // 15: rowmesh.capture.v1.SubscribeResponse
+	(*Opened)(nil),                 // 16: rowmesh.capture.v1.Opened
+	(*TableChange)(nil),            // 17: rowmesh.capture.v1.TableChange
+	(*Ddl)(nil),                    // 18: rowmesh.capture.v1.Ddl
+	(*SnapshotProgress)(nil),       // 19: rowmesh.capture.v1.SnapshotProgress
+	(*Progress)(nil),               // 20: rowmesh.capture.v1.Progress
+	(*Gap)(nil),                    // 21: rowmesh.capture.v1.Gap
+	(*Reset)(nil),                  // 22: rowmesh.capture.v1.Reset
+	(*TableError)(nil),             // 23: rowmesh.capture.v1.TableError
+	(*DescribeSourceRequest)(nil),  // 24: rowmesh.capture.v1.DescribeSourceRequest
+	(*DescribeSourceResponse)(nil), // 25: rowmesh.capture.v1.DescribeSourceResponse
+	(*TableInfo)(nil),              // 26: rowmesh.capture.v1.TableInfo
+	(*Subscriber)(nil),             // 27: rowmesh.capture.v1.Subscriber
+	nil,                            // 28: rowmesh.capture.v1.Shard.PinsEntry
+	nil,                            // 29: rowmesh.capture.v1.SnapshotOptions.SelectOverridesEntry
+	nil,                            // 30: rowmesh.capture.v1.DescribeSourceResponse.SettingsEntry
+	(*v1.Position)(nil),            // 31: rowmesh.row.v1.Position
+	(*v1.SourceOffset)(nil),        // 32: rowmesh.row.v1.SourceOffset
+	(*v1.Table)(nil),               // 33: rowmesh.row.v1.Table
+	(*v1.Batch)(nil),               // 34: rowmesh.row.v1.Batch
+	(*v1.Checkpoint)(nil),          // 35: rowmesh.row.v1.Checkpoint
+	(v1.Marker)(0),                 // 36: rowmesh.row.v1.Marker
 }
 var file_rowmesh_capture_v1_capture_service_proto_depIdxs = []int32{
-	4,  // 0: rowmesh.capture.v1.SubscribeRequest.open:type_name -> rowmesh.capture.v1.Open
-	9,  // 1: rowmesh.capture.v1.SubscribeRequest.credit:type_name -> rowmesh.capture.v1.Credit
-	10, // 2: rowmesh.capture.v1.SubscribeRequest.ack:type_name -> rowmesh.capture.v1.Ack
-	5,  // 3: rowmesh.capture.v1.Open.tables:type_name -> rowmesh.capture.v1.TableFilter
-	7,  // 4: rowmesh.capture.v1.Open.start:type_name -> rowmesh.capture.v1.Start
-	0,  // 5: rowmesh.capture.v1.Open.ddl:type_name -> rowmesh.capture.v1.DdlScope
-	8,  // 6: rowmesh.capture.v1.Open.snapshot:type_name -> rowmesh.capture.v1.SnapshotOptions
-	6,  // 7: rowmesh.capture.v1.TableFilter.shard:type_name -> rowmesh.capture.v1.Shard
-	24, // 8: rowmesh.capture.v1.Shard.pins:type_name -> rowmesh.capture.v1.Shard.PinsEntry
-	27, // 9: rowmesh.capture.v1.Start.position:type_name -> rowmesh.row.v1.Position
-	28, // 10: rowmesh.capture.v1.Start.offset:type_name -> rowmesh.row.v1.SourceOffset
-	1,  // 11: rowmesh.capture.v1.SnapshotOptions.locking:type_name -> rowmesh.capture.v1.LockingMode
-	25, // 12: rowmesh.capture.v1.SnapshotOptions.select_overrides:type_name -> rowmesh.capture.v1.SnapshotOptions.SelectOverridesEntry
-	12, // 13: rowmesh.capture.v1.SubscribeResponse.opened:type_name -> rowmesh.capture.v1.Opened
-	29, // 14: rowmesh.capture.v1.SubscribeResponse.schema:type_name -> rowmesh.row.v1.Table
-	30, // 15: rowmesh.capture.v1.SubscribeResponse.batch:type_name -> rowmesh.row.v1.Batch
-	14, // 16: rowmesh.capture.v1.SubscribeResponse.ddl:type_name -> rowmesh.capture.v1.Ddl
-	15, // 17: rowmesh.capture.v1.SubscribeResponse.snapshot:type_name -> rowmesh.capture.v1.SnapshotProgress
-	16, // 18: rowmesh.capture.v1.SubscribeResponse.progress:type_name -> rowmesh.capture.v1.Progress
-	17, // 19: rowmesh.capture.v1.SubscribeResponse.gap:type_name -> rowmesh.capture.v1.Gap
-	18, // 20: rowmesh.capture.v1.SubscribeResponse.reset:type_name -> rowmesh.capture.v1.Reset
-	19, // 21: rowmesh.capture.v1.SubscribeResponse.table_error:type_name -> rowmesh.capture.v1.TableError
-	27, // 22: rowmesh.capture.v1.Opened.position:type_name -> rowmesh.row.v1.Position
-	2,  // 23: rowmesh.capture.v1.TableChange.type:type_name -> rowmesh.capture.v1.ChangeType
-	29, // 24: rowmesh.capture.v1.TableChange.after:type_name -> rowmesh.row.v1.Table
-	13, // 25: rowmesh.capture.v1.Ddl.changes:type_name -> rowmesh.capture.v1.TableChange
-	31, // 26: rowmesh.capture.v1.Ddl.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
-	32, // 27: rowmesh.capture.v1.Ddl.marker:type_name -> rowmesh.row.v1.Marker
-	31, // 28: rowmesh.capture.v1.SnapshotProgress.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
-	31, // 29: rowmesh.capture.v1.Progress.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
-	27, // 30: rowmesh.capture.v1.Gap.oldest:type_name -> rowmesh.row.v1.Position
-	27, // 31: rowmesh.capture.v1.TableError.position:type_name -> rowmesh.row.v1.Position
-	5,  // 32: rowmesh.capture.v1.DescribeSourceRequest.tables:type_name -> rowmesh.capture.v1.TableFilter
-	27, // 33: rowmesh.capture.v1.DescribeSourceResponse.position:type_name -> rowmesh.row.v1.Position
-	26, // 34: rowmesh.capture.v1.DescribeSourceResponse.settings:type_name -> rowmesh.capture.v1.DescribeSourceResponse.SettingsEntry
-	22, // 35: rowmesh.capture.v1.DescribeSourceResponse.tables:type_name -> rowmesh.capture.v1.TableInfo
-	23, // 36: rowmesh.capture.v1.DescribeSourceResponse.subscribers:type_name -> rowmesh.capture.v1.Subscriber
-	27, // 37: rowmesh.capture.v1.Subscriber.position:type_name -> rowmesh.row.v1.Position
-	3,  // 38: rowmesh.capture.v1.CaptureService.Subscribe:input_type -> rowmesh.capture.v1.SubscribeRequest
-	20, // 39: rowmesh.capture.v1.CaptureService.DescribeSource:input_type -> rowmesh.capture.v1.DescribeSourceRequest
-	11, // 40: rowmesh.capture.v1.CaptureService.Subscribe:output_type -> rowmesh.capture.v1.SubscribeResponse
-	21, // 41: rowmesh.capture.v1.CaptureService.DescribeSource:output_type -> rowmesh.capture.v1.DescribeSourceResponse
-	40, // [40:42] is the sub-list for method output_type
-	38, // [38:40] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	8,  // 0: rowmesh.capture.v1.SubscribeRequest.open:type_name -> rowmesh.capture.v1.Open
+	13, // 1: rowmesh.capture.v1.SubscribeRequest.credit:type_name -> rowmesh.capture.v1.Credit
+	14, // 2: rowmesh.capture.v1.SubscribeRequest.ack:type_name -> rowmesh.capture.v1.Ack
+	6,  // 3: rowmesh.capture.v1.SubscribeRequest.snapshot:type_name -> rowmesh.capture.v1.SnapshotCommand
+	0,  // 4: rowmesh.capture.v1.SnapshotCommand.action:type_name -> rowmesh.capture.v1.SnapshotAction
+	7,  // 5: rowmesh.capture.v1.SnapshotCommand.tables:type_name -> rowmesh.capture.v1.SnapshotTable
+	9,  // 6: rowmesh.capture.v1.Open.tables:type_name -> rowmesh.capture.v1.TableFilter
+	11, // 7: rowmesh.capture.v1.Open.start:type_name -> rowmesh.capture.v1.Start
+	1,  // 8: rowmesh.capture.v1.Open.ddl:type_name -> rowmesh.capture.v1.DdlScope
+	12, // 9: rowmesh.capture.v1.Open.snapshot:type_name -> rowmesh.capture.v1.SnapshotOptions
+	10, // 10: rowmesh.capture.v1.TableFilter.shard:type_name -> rowmesh.capture.v1.Shard
+	28, // 11: rowmesh.capture.v1.Shard.pins:type_name -> rowmesh.capture.v1.Shard.PinsEntry
+	31, // 12: rowmesh.capture.v1.Start.position:type_name -> rowmesh.row.v1.Position
+	32, // 13: rowmesh.capture.v1.Start.offset:type_name -> rowmesh.row.v1.SourceOffset
+	2,  // 14: rowmesh.capture.v1.SnapshotOptions.locking:type_name -> rowmesh.capture.v1.LockingMode
+	29, // 15: rowmesh.capture.v1.SnapshotOptions.select_overrides:type_name -> rowmesh.capture.v1.SnapshotOptions.SelectOverridesEntry
+	9,  // 16: rowmesh.capture.v1.SnapshotOptions.known:type_name -> rowmesh.capture.v1.TableFilter
+	16, // 17: rowmesh.capture.v1.SubscribeResponse.opened:type_name -> rowmesh.capture.v1.Opened
+	33, // 18: rowmesh.capture.v1.SubscribeResponse.schema:type_name -> rowmesh.row.v1.Table
+	34, // 19: rowmesh.capture.v1.SubscribeResponse.batch:type_name -> rowmesh.row.v1.Batch
+	18, // 20: rowmesh.capture.v1.SubscribeResponse.ddl:type_name -> rowmesh.capture.v1.Ddl
+	19, // 21: rowmesh.capture.v1.SubscribeResponse.snapshot:type_name -> rowmesh.capture.v1.SnapshotProgress
+	20, // 22: rowmesh.capture.v1.SubscribeResponse.progress:type_name -> rowmesh.capture.v1.Progress
+	21, // 23: rowmesh.capture.v1.SubscribeResponse.gap:type_name -> rowmesh.capture.v1.Gap
+	22, // 24: rowmesh.capture.v1.SubscribeResponse.reset:type_name -> rowmesh.capture.v1.Reset
+	23, // 25: rowmesh.capture.v1.SubscribeResponse.table_error:type_name -> rowmesh.capture.v1.TableError
+	31, // 26: rowmesh.capture.v1.Opened.position:type_name -> rowmesh.row.v1.Position
+	3,  // 27: rowmesh.capture.v1.TableChange.type:type_name -> rowmesh.capture.v1.ChangeType
+	33, // 28: rowmesh.capture.v1.TableChange.after:type_name -> rowmesh.row.v1.Table
+	17, // 29: rowmesh.capture.v1.Ddl.changes:type_name -> rowmesh.capture.v1.TableChange
+	35, // 30: rowmesh.capture.v1.Ddl.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
+	36, // 31: rowmesh.capture.v1.Ddl.marker:type_name -> rowmesh.row.v1.Marker
+	35, // 32: rowmesh.capture.v1.SnapshotProgress.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
+	4,  // 33: rowmesh.capture.v1.SnapshotProgress.state:type_name -> rowmesh.capture.v1.SnapshotState
+	35, // 34: rowmesh.capture.v1.Progress.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
+	31, // 35: rowmesh.capture.v1.Gap.oldest:type_name -> rowmesh.row.v1.Position
+	31, // 36: rowmesh.capture.v1.TableError.position:type_name -> rowmesh.row.v1.Position
+	9,  // 37: rowmesh.capture.v1.DescribeSourceRequest.tables:type_name -> rowmesh.capture.v1.TableFilter
+	31, // 38: rowmesh.capture.v1.DescribeSourceResponse.position:type_name -> rowmesh.row.v1.Position
+	30, // 39: rowmesh.capture.v1.DescribeSourceResponse.settings:type_name -> rowmesh.capture.v1.DescribeSourceResponse.SettingsEntry
+	26, // 40: rowmesh.capture.v1.DescribeSourceResponse.tables:type_name -> rowmesh.capture.v1.TableInfo
+	27, // 41: rowmesh.capture.v1.DescribeSourceResponse.subscribers:type_name -> rowmesh.capture.v1.Subscriber
+	31, // 42: rowmesh.capture.v1.Subscriber.position:type_name -> rowmesh.row.v1.Position
+	5,  // 43: rowmesh.capture.v1.CaptureService.Subscribe:input_type -> rowmesh.capture.v1.SubscribeRequest
+	24, // 44: rowmesh.capture.v1.CaptureService.DescribeSource:input_type -> rowmesh.capture.v1.DescribeSourceRequest
+	15, // 45: rowmesh.capture.v1.CaptureService.Subscribe:output_type -> rowmesh.capture.v1.SubscribeResponse
+	25, // 46: rowmesh.capture.v1.CaptureService.DescribeSource:output_type -> rowmesh.capture.v1.DescribeSourceResponse
+	45, // [45:47] is the sub-list for method output_type
+	43, // [43:45] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_rowmesh_capture_v1_capture_service_proto_init() }
@@ -2611,8 +3125,9 @@ func file_rowmesh_capture_v1_capture_service_proto_init() {
 		(*SubscribeRequest_Open)(nil),
 		(*SubscribeRequest_Credit)(nil),
 		(*SubscribeRequest_Ack)(nil),
+		(*SubscribeRequest_Snapshot)(nil),
 	}
-	file_rowmesh_capture_v1_capture_service_proto_msgTypes[4].OneofWrappers = []any{
+	file_rowmesh_capture_v1_capture_service_proto_msgTypes[6].OneofWrappers = []any{
 		(*Start_Token)(nil),
 		(*Start_Position)(nil),
 		(*Start_Offset)(nil),
@@ -2621,7 +3136,7 @@ func file_rowmesh_capture_v1_capture_service_proto_init() {
 		(*Start_Latest)(nil),
 		(*Start_TimestampUs)(nil),
 	}
-	file_rowmesh_capture_v1_capture_service_proto_msgTypes[8].OneofWrappers = []any{
+	file_rowmesh_capture_v1_capture_service_proto_msgTypes[10].OneofWrappers = []any{
 		(*SubscribeResponse_Opened)(nil),
 		(*SubscribeResponse_Schema)(nil),
 		(*SubscribeResponse_Batch)(nil),
@@ -2637,8 +3152,8 @@ func file_rowmesh_capture_v1_capture_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rowmesh_capture_v1_capture_service_proto_rawDesc), len(file_rowmesh_capture_v1_capture_service_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   24,
+			NumEnums:      5,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

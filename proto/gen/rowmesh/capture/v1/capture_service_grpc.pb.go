@@ -31,12 +31,16 @@ const (
 //
 // CaptureService streams the rows of one source to any number of subscribers.
 type CaptureServiceClient interface {
-	// Subscribe streams rows. Grammar of the client: Open (Credit | Ack)*. Grammar of the server:
+	// Subscribe streams rows. Grammar of the client: Open (Credit | Ack | SnapshotCommand)*. Grammar of the server:
 	//
 	//	Opened snapshot? stream end?
 	//	snapshot = (Ddl | Schema | Batch | SnapshotProgress)*     the last SnapshotProgress says complete
-	//	stream   = (Schema | Batch | Ddl | Progress)*             a Schema precedes the first Batch that uses it
+	//	stream   = (Schema | Batch | Ddl | Progress | copy)*      a Schema precedes the first Batch that uses it
+	//	copy     = Batch of rows that are there, op 'r' | SnapshotProgress
 	//	end      = Gap | Reset
+	//
+	// A snapshot without a lock (SnapshotOptions.lock_free) tells the definitions, and its rows come as copy, between those of the log: each row as it is at that
+	// place of the stream.
 	//
 	// Batches and Ddls carry consecutive seq. Only acks mean delivered. The server sends while credit is positive; a message costs its encoded size,
 	// but Opened, Gap and Reset cost nothing and wait for none. A stream without credit for five minutes while data wait is ended. An abrupt end means nothing:
@@ -83,12 +87,16 @@ func (c *captureServiceClient) DescribeSource(ctx context.Context, in *DescribeS
 //
 // CaptureService streams the rows of one source to any number of subscribers.
 type CaptureServiceServer interface {
-	// Subscribe streams rows. Grammar of the client: Open (Credit | Ack)*. Grammar of the server:
+	// Subscribe streams rows. Grammar of the client: Open (Credit | Ack | SnapshotCommand)*. Grammar of the server:
 	//
 	//	Opened snapshot? stream end?
 	//	snapshot = (Ddl | Schema | Batch | SnapshotProgress)*     the last SnapshotProgress says complete
-	//	stream   = (Schema | Batch | Ddl | Progress)*             a Schema precedes the first Batch that uses it
+	//	stream   = (Schema | Batch | Ddl | Progress | copy)*      a Schema precedes the first Batch that uses it
+	//	copy     = Batch of rows that are there, op 'r' | SnapshotProgress
 	//	end      = Gap | Reset
+	//
+	// A snapshot without a lock (SnapshotOptions.lock_free) tells the definitions, and its rows come as copy, between those of the log: each row as it is at that
+	// place of the stream.
 	//
 	// Batches and Ddls carry consecutive seq. Only acks mean delivered. The server sends while credit is positive; a message costs its encoded size,
 	// but Opened, Gap and Reset cost nothing and wait for none. A stream without credit for five minutes while data wait is ended. An abrupt end means nothing:

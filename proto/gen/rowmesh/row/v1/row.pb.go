@@ -730,7 +730,9 @@ type ResumeToken struct {
 	Exact bool `protobuf:"varint,5,opt,name=exact,proto3" json:"exact,omitempty"`
 	// server_id of the server whose log was read; 0 if unknown. event and row count the events of that log: on another server with the same transaction
 	// they mean nothing. MySQL's servers are told apart by start.server_uuid, MariaDB's, which have none, by this.
-	ServerId      uint32 `protobuf:"varint,6,opt,name=server_id,json=serverId,proto3" json:"server_id,omitempty"`
+	ServerId uint32 `protobuf:"varint,6,opt,name=server_id,json=serverId,proto3" json:"server_id,omitempty"`
+	// Snapshots that are unfinished here, in the order of their tables' turns.
+	Snapshots     []*SnapshotCursor `protobuf:"bytes,7,rep,name=snapshots,proto3" json:"snapshots,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -807,6 +809,212 @@ func (x *ResumeToken) GetServerId() uint32 {
 	return 0
 }
 
+func (x *ResumeToken) GetSnapshots() []*SnapshotCursor {
+	if x != nil {
+		return x.Snapshots
+	}
+	return nil
+}
+
+// SnapshotCursor says how far the snapshot of a table, or the one that a subscription began with, is at a place of the log.
+type SnapshotCursor struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the SnapshotCommand; empty for the snapshot that the subscription began with.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// "database.table" whose turn it is. In the snapshot that the subscription began with, those before it in reading order are complete.
+	Table string `protobuf:"bytes,2,opt,name=table,proto3" json:"table,omitempty"`
+	// SQL literals of the last key that was read, one per column of the key; empty: none yet.
+	Border []string `protobuf:"bytes,3,rep,name=border,proto3" json:"border,omitempty"`
+	// SQL expression that says which rows are read; empty: all.
+	Condition string `protobuf:"bytes,4,opt,name=condition,proto3" json:"condition,omitempty"`
+	// Column that the table is read by; empty: its key.
+	SurrogateKey string `protobuf:"bytes,5,opt,name=surrogate_key,json=surrogateKey,proto3" json:"surrogate_key,omitempty"`
+	// Paused.
+	Paused bool `protobuf:"varint,6,opt,name=paused,proto3" json:"paused,omitempty"`
+	// Rows of the table that were read.
+	Rows uint64 `protobuf:"varint,7,opt,name=rows,proto3" json:"rows,omitempty"`
+	// Chunks of the table that were sent.
+	Chunks uint64 `protobuf:"varint,8,opt,name=chunks,proto3" json:"chunks,omitempty"`
+	// Place in the log where the snapshot began: its rows are dated there.
+	Begin *Position `protobuf:"bytes,9,opt,name=begin,proto3" json:"begin,omitempty"`
+	// Some row was sent.
+	Begun bool `protobuf:"varint,10,opt,name=begun,proto3" json:"begun,omitempty"`
+	// Rows per chunk; 0: chosen by the server.
+	ChunkRows uint32 `protobuf:"varint,11,opt,name=chunk_rows,json=chunkRows,proto3" json:"chunk_rows,omitempty"`
+	// Most rows read a second; 0: no limit.
+	RowsPerSecond uint64 `protobuf:"varint,12,opt,name=rows_per_second,json=rowsPerSecond,proto3" json:"rows_per_second,omitempty"`
+	// Most bytes read a second; 0: no limit.
+	BytesPerSecond uint64 `protobuf:"varint,13,opt,name=bytes_per_second,json=bytesPerSecond,proto3" json:"bytes_per_second,omitempty"`
+	// Connections that read; 0: chosen by the server.
+	Threads uint32 `protobuf:"varint,14,opt,name=threads,proto3" json:"threads,omitempty"`
+	// SQL literals of the last key of the table when its snapshot began; empty if it is not needed.
+	Last []string `protobuf:"bytes,15,rep,name=last,proto3" json:"last,omitempty"`
+	// That key as people read it.
+	MaxKey string `protobuf:"bytes,16,opt,name=max_key,json=maxKey,proto3" json:"max_key,omitempty"`
+	// The snapshot that the subscription began with is of these tables only; empty: of all that it selects.
+	Tables []string `protobuf:"bytes,17,rep,name=tables,proto3" json:"tables,omitempty"`
+	// Tables complete.
+	TablesDone    uint32 `protobuf:"varint,18,opt,name=tables_done,json=tablesDone,proto3" json:"tables_done,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotCursor) Reset() {
+	*x = SnapshotCursor{}
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotCursor) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotCursor) ProtoMessage() {}
+
+func (x *SnapshotCursor) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotCursor.ProtoReflect.Descriptor instead.
+func (*SnapshotCursor) Descriptor() ([]byte, []int) {
+	return file_rowmesh_row_v1_row_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SnapshotCursor) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SnapshotCursor) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *SnapshotCursor) GetBorder() []string {
+	if x != nil {
+		return x.Border
+	}
+	return nil
+}
+
+func (x *SnapshotCursor) GetCondition() string {
+	if x != nil {
+		return x.Condition
+	}
+	return ""
+}
+
+func (x *SnapshotCursor) GetSurrogateKey() string {
+	if x != nil {
+		return x.SurrogateKey
+	}
+	return ""
+}
+
+func (x *SnapshotCursor) GetPaused() bool {
+	if x != nil {
+		return x.Paused
+	}
+	return false
+}
+
+func (x *SnapshotCursor) GetRows() uint64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *SnapshotCursor) GetChunks() uint64 {
+	if x != nil {
+		return x.Chunks
+	}
+	return 0
+}
+
+func (x *SnapshotCursor) GetBegin() *Position {
+	if x != nil {
+		return x.Begin
+	}
+	return nil
+}
+
+func (x *SnapshotCursor) GetBegun() bool {
+	if x != nil {
+		return x.Begun
+	}
+	return false
+}
+
+func (x *SnapshotCursor) GetChunkRows() uint32 {
+	if x != nil {
+		return x.ChunkRows
+	}
+	return 0
+}
+
+func (x *SnapshotCursor) GetRowsPerSecond() uint64 {
+	if x != nil {
+		return x.RowsPerSecond
+	}
+	return 0
+}
+
+func (x *SnapshotCursor) GetBytesPerSecond() uint64 {
+	if x != nil {
+		return x.BytesPerSecond
+	}
+	return 0
+}
+
+func (x *SnapshotCursor) GetThreads() uint32 {
+	if x != nil {
+		return x.Threads
+	}
+	return 0
+}
+
+func (x *SnapshotCursor) GetLast() []string {
+	if x != nil {
+		return x.Last
+	}
+	return nil
+}
+
+func (x *SnapshotCursor) GetMaxKey() string {
+	if x != nil {
+		return x.MaxKey
+	}
+	return ""
+}
+
+func (x *SnapshotCursor) GetTables() []string {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+func (x *SnapshotCursor) GetTablesDone() uint32 {
+	if x != nil {
+		return x.TablesDone
+	}
+	return 0
+}
+
 // SourceOffset is the position of the last row as Debezium's MySQL connector writes it into Connect's offsets topic.
 type SourceOffset struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -832,7 +1040,7 @@ type SourceOffset struct {
 
 func (x *SourceOffset) Reset() {
 	*x = SourceOffset{}
-	mi := &file_rowmesh_row_v1_row_proto_msgTypes[5]
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -844,7 +1052,7 @@ func (x *SourceOffset) String() string {
 func (*SourceOffset) ProtoMessage() {}
 
 func (x *SourceOffset) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_row_v1_row_proto_msgTypes[5]
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -857,7 +1065,7 @@ func (x *SourceOffset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceOffset.ProtoReflect.Descriptor instead.
 func (*SourceOffset) Descriptor() ([]byte, []int) {
-	return file_rowmesh_row_v1_row_proto_rawDescGZIP(), []int{5}
+	return file_rowmesh_row_v1_row_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SourceOffset) GetTsSec() int64 {
@@ -931,7 +1139,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_rowmesh_row_v1_row_proto_msgTypes[6]
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -943,7 +1151,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_row_v1_row_proto_msgTypes[6]
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -956,7 +1164,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_rowmesh_row_v1_row_proto_rawDescGZIP(), []int{6}
+	return file_rowmesh_row_v1_row_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Checkpoint) GetToken() []byte {
@@ -1042,7 +1250,7 @@ type Batch struct {
 
 func (x *Batch) Reset() {
 	*x = Batch{}
-	mi := &file_rowmesh_row_v1_row_proto_msgTypes[7]
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1054,7 +1262,7 @@ func (x *Batch) String() string {
 func (*Batch) ProtoMessage() {}
 
 func (x *Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_row_v1_row_proto_msgTypes[7]
+	mi := &file_rowmesh_row_v1_row_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1067,7 +1275,7 @@ func (x *Batch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Batch.ProtoReflect.Descriptor instead.
 func (*Batch) Descriptor() ([]byte, []int) {
-	return file_rowmesh_row_v1_row_proto_rawDescGZIP(), []int{7}
+	return file_rowmesh_row_v1_row_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Batch) GetEpoch() uint64 {
@@ -1311,14 +1519,37 @@ const file_rowmesh_row_v1_row_proto_rawDesc = "" +
 	"\x03pos\x18\x02 \x01(\x04R\x03pos\x12\x14\n" +
 	"\x05gtids\x18\x03 \x01(\tR\x05gtids\x12\x1f\n" +
 	"\vserver_uuid\x18\x04 \x01(\tR\n" +
-	"serverUuid\"\xb2\x01\n" +
+	"serverUuid\"\xf0\x01\n" +
 	"\vResumeToken\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12.\n" +
 	"\x05start\x18\x02 \x01(\v2\x18.rowmesh.row.v1.PositionR\x05start\x12\x14\n" +
 	"\x05event\x18\x03 \x01(\x04R\x05event\x12\x10\n" +
 	"\x03row\x18\x04 \x01(\x04R\x03row\x12\x14\n" +
 	"\x05exact\x18\x05 \x01(\bR\x05exact\x12\x1b\n" +
-	"\tserver_id\x18\x06 \x01(\rR\bserverId\"\xc2\x01\n" +
+	"\tserver_id\x18\x06 \x01(\rR\bserverId\x12<\n" +
+	"\tsnapshots\x18\a \x03(\v2\x1e.rowmesh.row.v1.SnapshotCursorR\tsnapshots\"\x8c\x04\n" +
+	"\x0eSnapshotCursor\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05table\x18\x02 \x01(\tR\x05table\x12\x16\n" +
+	"\x06border\x18\x03 \x03(\tR\x06border\x12\x1c\n" +
+	"\tcondition\x18\x04 \x01(\tR\tcondition\x12#\n" +
+	"\rsurrogate_key\x18\x05 \x01(\tR\fsurrogateKey\x12\x16\n" +
+	"\x06paused\x18\x06 \x01(\bR\x06paused\x12\x12\n" +
+	"\x04rows\x18\a \x01(\x04R\x04rows\x12\x16\n" +
+	"\x06chunks\x18\b \x01(\x04R\x06chunks\x12.\n" +
+	"\x05begin\x18\t \x01(\v2\x18.rowmesh.row.v1.PositionR\x05begin\x12\x14\n" +
+	"\x05begun\x18\n" +
+	" \x01(\bR\x05begun\x12\x1d\n" +
+	"\n" +
+	"chunk_rows\x18\v \x01(\rR\tchunkRows\x12&\n" +
+	"\x0frows_per_second\x18\f \x01(\x04R\rrowsPerSecond\x12(\n" +
+	"\x10bytes_per_second\x18\r \x01(\x04R\x0ebytesPerSecond\x12\x18\n" +
+	"\athreads\x18\x0e \x01(\rR\athreads\x12\x12\n" +
+	"\x04last\x18\x0f \x03(\tR\x04last\x12\x17\n" +
+	"\amax_key\x18\x10 \x01(\tR\x06maxKey\x12\x16\n" +
+	"\x06tables\x18\x11 \x03(\tR\x06tables\x12\x1f\n" +
+	"\vtables_done\x18\x12 \x01(\rR\n" +
+	"tablesDone\"\xc2\x01\n" +
 	"\fSourceOffset\x12\x15\n" +
 	"\x06ts_sec\x18\x01 \x01(\x03R\x05tsSec\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x10\n" +
@@ -1414,31 +1645,34 @@ func file_rowmesh_row_v1_row_proto_rawDescGZIP() []byte {
 }
 
 var file_rowmesh_row_v1_row_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_rowmesh_row_v1_row_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_rowmesh_row_v1_row_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_rowmesh_row_v1_row_proto_goTypes = []any{
-	(Kind)(0),            // 0: rowmesh.row.v1.Kind
-	(Marker)(0),          // 1: rowmesh.row.v1.Marker
-	(*Column)(nil),       // 2: rowmesh.row.v1.Column
-	(*Index)(nil),        // 3: rowmesh.row.v1.Index
-	(*Table)(nil),        // 4: rowmesh.row.v1.Table
-	(*Position)(nil),     // 5: rowmesh.row.v1.Position
-	(*ResumeToken)(nil),  // 6: rowmesh.row.v1.ResumeToken
-	(*SourceOffset)(nil), // 7: rowmesh.row.v1.SourceOffset
-	(*Checkpoint)(nil),   // 8: rowmesh.row.v1.Checkpoint
-	(*Batch)(nil),        // 9: rowmesh.row.v1.Batch
+	(Kind)(0),              // 0: rowmesh.row.v1.Kind
+	(Marker)(0),            // 1: rowmesh.row.v1.Marker
+	(*Column)(nil),         // 2: rowmesh.row.v1.Column
+	(*Index)(nil),          // 3: rowmesh.row.v1.Index
+	(*Table)(nil),          // 4: rowmesh.row.v1.Table
+	(*Position)(nil),       // 5: rowmesh.row.v1.Position
+	(*ResumeToken)(nil),    // 6: rowmesh.row.v1.ResumeToken
+	(*SnapshotCursor)(nil), // 7: rowmesh.row.v1.SnapshotCursor
+	(*SourceOffset)(nil),   // 8: rowmesh.row.v1.SourceOffset
+	(*Checkpoint)(nil),     // 9: rowmesh.row.v1.Checkpoint
+	(*Batch)(nil),          // 10: rowmesh.row.v1.Batch
 }
 var file_rowmesh_row_v1_row_proto_depIdxs = []int32{
 	0, // 0: rowmesh.row.v1.Column.kind:type_name -> rowmesh.row.v1.Kind
 	2, // 1: rowmesh.row.v1.Table.columns:type_name -> rowmesh.row.v1.Column
 	3, // 2: rowmesh.row.v1.Table.indexes:type_name -> rowmesh.row.v1.Index
 	5, // 3: rowmesh.row.v1.ResumeToken.start:type_name -> rowmesh.row.v1.Position
-	7, // 4: rowmesh.row.v1.Checkpoint.offset:type_name -> rowmesh.row.v1.SourceOffset
-	8, // 5: rowmesh.row.v1.Batch.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	7, // 4: rowmesh.row.v1.ResumeToken.snapshots:type_name -> rowmesh.row.v1.SnapshotCursor
+	5, // 5: rowmesh.row.v1.SnapshotCursor.begin:type_name -> rowmesh.row.v1.Position
+	8, // 6: rowmesh.row.v1.Checkpoint.offset:type_name -> rowmesh.row.v1.SourceOffset
+	9, // 7: rowmesh.row.v1.Batch.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_rowmesh_row_v1_row_proto_init() }
@@ -1454,7 +1688,7 @@ func file_rowmesh_row_v1_row_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rowmesh_row_v1_row_proto_rawDesc), len(file_rowmesh_row_v1_row_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
