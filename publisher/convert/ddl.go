@@ -242,15 +242,20 @@ func (e *Encoder) appendDdlSource(dst []byte, d *capturev1.Ddl, c *schemaChange)
 	return append(dst, `,"thread":null,"query":null}`...)
 }
 
-// appendTableChange appends one element of tableChanges.
-func (e *Encoder) appendTableChange(dst []byte, c *capturev1.TableChange) []byte {
-	kind := "ALTER"
+// changeType is what Debezium calls a change.
+func changeType(c *capturev1.TableChange) string {
 	switch c.Type {
 	case capturev1.ChangeType_CHANGE_TYPE_CREATE:
-		kind = "CREATE"
+		return "CREATE"
 	case capturev1.ChangeType_CHANGE_TYPE_DROP:
-		kind = "DROP"
+		return "DROP"
 	}
+	return "ALTER"
+}
+
+// appendTableChange appends one element of tableChanges.
+func (e *Encoder) appendTableChange(dst []byte, c *capturev1.TableChange) []byte {
+	kind := changeType(c)
 	dst = append(append(append(dst, `{"type":"`...), kind...), `","id":`...)
 	quote := strings.NewReplacer(`"`, `""`)
 	dst = appendString(dst, `"`+quote.Replace(c.Database)+`"."`+quote.Replace(c.Table)+`"`)

@@ -30,8 +30,8 @@ type Key struct {
 
 // Bytes returns the record key.
 func (k Key) Bytes() []byte {
-	b := append(appendString([]byte{'['}, k.Connector), `,{"server":`...)
-	b = appendString(b, k.Server)
+	b := append(AppendString([]byte{'['}, k.Connector), `,{"server":`...)
+	b = AppendString(b, k.Server)
 	if k.Lane > 0 || k.Frozen > 0 {
 		b = fmt.Appendf(b, `,"lane":"%d"`, k.Lane)
 	}
@@ -43,7 +43,7 @@ func (k Key) Bytes() []byte {
 
 // ConnectorKey returns the key for any partition, which is a JSON object of primitives; it is made compact.
 func ConnectorKey(connector string, partition json.RawMessage) ([]byte, error) {
-	b := append(appendString([]byte{'['}, connector), ',')
+	b := append(AppendString([]byte{'['}, connector), ',')
 	buf := bytes.NewBuffer(b)
 	if err := json.Compact(buf, partition); err != nil {
 		return nil, errs.E(errs.Invalid, "offset partition: %w", err)
@@ -127,16 +127,16 @@ func (o *Offset) Append(b []byte) []byte {
 		b = strconv.AppendInt(b, s.TsSec, 10)
 	}
 	member("file")
-	b = appendString(b, s.File)
+	b = AppendString(b, s.File)
 	member("pos")
 	b = strconv.AppendUint(b, s.Pos, 10)
 	if s.Gtids != "" {
 		member("gtids")
-		b = appendString(b, s.Gtids)
+		b = AppendString(b, s.Gtids)
 	}
 	if s.Snapshot != "" {
 		member("snapshot")
-		b = appendString(b, s.Snapshot)
+		b = AppendString(b, s.Snapshot)
 	}
 	if s.Row != 0 {
 		member("row")
@@ -152,9 +152,9 @@ func (o *Offset) Append(b []byte) []byte {
 	}
 	if t := o.Transaction; t != nil {
 		member(transactionID)
-		b = appendString(b, t.ID)
+		b = AppendString(b, t.ID)
 		for _, table := range slices.Sorted(maps.Keys(t.Events)) {
-			b = append(appendString(append(b, ','), transactionEvents+table), ':')
+			b = append(AppendString(append(b, ','), transactionEvents+table), ':')
 			b = strconv.AppendUint(b, t.Events[table], 10)
 		}
 	}
@@ -288,13 +288,13 @@ func Public(value []byte) json.RawMessage {
 		if len(out) > 1 {
 			out = append(out, ',')
 		}
-		out = append(append(appendString(out, name.(string)), ':'), member...)
+		out = append(append(AppendString(out, name.(string)), ':'), member...)
 	}
 	return append(out, '}')
 }
 
-// appendString appends s as a JSON string the way Jackson does: only quotes, backslashes and control characters are escaped.
-func appendString(b []byte, s string) []byte {
+// AppendString appends s as a JSON string the way Jackson does: only quotes, backslashes and control characters are escaped.
+func AppendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	for i := range len(s) {
 		switch c := s[i]; {
