@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -124,11 +125,11 @@ func TestLogIsDecoded(t *testing.T) {
 	if txns[0].End != txns[1].Start || len(txns[2].Rows) != 0 {
 		t.Errorf("places %+v", txns)
 	}
-	c, err := changeOf(&txns[1].Rows[0], 2)
-	if err != nil || c.Op != 'd' || c.Version != 3 || c.Key != 5 || c.Hash != hashOf(want[2].After) {
+	c, err := Run{}.changes(&txns[1].Rows[0], 2)
+	if err != nil || len(c) != 1 || c[0].Op != 'd' || c[0].Version != 3 || c[0].Key != 5 || c[0].Hash != hashOf(want[2].After) {
 		t.Errorf("delete: %+v, %v", c, err)
 	}
-	at := places{{"binlog.000001", txns[0].End}, {"binlog.000001", txns[1].End}, {"binlog.000002", 300}}
+	at := places{ends: []end{{"binlog.000001", txns[0].End}, {"binlog.000001", txns[1].End}, {"binlog.000002", 300}}}
 	for pos, n := range map[uint64]int{4: 0, txns[0].End: 1, txns[0].End + 1: 1, txns[1].End: 2} {
 		if got := at.count("binlog.000001", pos); got != n {
 			t.Errorf("%d transactions before %d, want %d", got, pos, n)
@@ -182,10 +183,70 @@ func TestEventsAndLogAgree(t *testing.T) {
 		t.Errorf("%v, %v; want %v", before, err, row.Before)
 	}
 	j := check.New()
-	if c, err := changeOf(&Row{Table: "db.r0", After: row.Before}, 1); err != nil || j.Change(&c) != nil {
+	if c, err := (Run{}).changes(&Row{Table: "db.r0", After: row.Before}, 1); err != nil || j.Change(&c[0]) != nil {
 		t.Errorf("%+v, %v", c, err)
 	}
 	if got := j.Versions("db.r0", 5); got != 1 {
 		t.Errorf("%d versions", got)
+	}
+}
+
+// A row that gets another key is two changes, and a transfer moves money.
+func TestChangesOfRows(t *testing.T) {
+	r := Run{Database: "db", Accounts: "account"}
+	image := func(values ...string) (out []Value) {
+		for _, v := range values {
+			out = append(out, Value{Text: v})
+		}
+		return out
+	}
+	got, err := r.changes(&Row{Table: "db.r0", Before: image("5", "3"), After: image("6", "1")}, 9)
+	want := []check.Change{
+		{Table: "db.r0", Key: 5, Version: 4, Op: 'd', Hash: hashOf(image("5", "3")), Before: hashOf(image("5", "3")), Txn: 9},
+		{Table: "db.r0", Key: 6, Version: 1, Op: 'c', Hash: hashOf(image("6", "1")), Txn: 9},
+	}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+	got, err = r.changes(&Row{Table: "db.account1", Before: image("5", "3", "100"), After: image("5", "4", "70")}, 9)
+	want = []check.Change{{Table: "db.account1", Key: 5, Version: 4, Op: 'u', Hash: hashOf(image("5", "4", "70")), Before: hashOf(image("5", "3", "100")), Moves: -30, Txn: 9}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+}
+
+// Places of checkpoints become numbers of transactions, by file and position and by sets of GTIDs of both kinds.
+func TestPlacesByGTID(t *testing.T) {
+	p := places{gtids: map[string][]int64{}}
+	for _, g := range []string{"aa-1:3", "aa-1:4", "bb-2:1", "aa-1:7", "0-1-5", "0-2-6", "1-1-1"} {
+		if err := p.add(&Txn{GTID: g}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for set, want := range map[string]int{"": 0, "aa-1:1-3": 1, "aa-1:1-4": 2, "AA-1:1-2:4-7,\nbb-2:1": 3, "aa-1:5": 0, "0-2-5": 1, "0-1-6,1-1-1": 3, "2-1-9": 0} {
+		if got, err := p.countSet(set); err != nil || got != want {
+			t.Errorf("%q: %d, %v; want %d", set, got, err, want)
+		}
+	}
+	for _, bad := range []string{"aa-1:x", "aa-1:1-x", "0-1-x"} {
+		if _, err := p.countSet(bad); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+	if p.add(&Txn{GTID: "aa-1:7"}) == nil {
+		t.Error("a transaction comes twice in R")
+	}
+}
+
+func TestOwnersOfLogs(t *testing.T) {
+	log := `time=2026-11-24T12:00:01.500Z level=INFO msg="lane runs" member=publisher-1 connector=c task=2 generation=7 confirmed=2026-11-24T12:00:01.250Z position=... snapshot=false
+time=2026-11-24T12:00:02.000Z level=INFO msg="lane runs" member=publisher-1 connector=other task=2 generation=7 confirmed=2026-11-24T12:00:01.250Z
+time=2026-11-24T12:00:03.000Z level=INFO msg="something else" member=publisher-1 connector=c
+`
+	got, err := owners(nil, strings.NewReader(log), "c")
+	at := time.Date(2026, 11, 24, 12, 0, 1, 0, time.UTC).UnixMilli()
+	want := []check.Owner{{Lane: "c/2", Member: "publisher-1", Generation: 7, AskedMS: at + 250, AtMS: at + 500}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Error(diff, err)
 	}
 }

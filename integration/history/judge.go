@@ -5,8 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"hash/fnv"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -25,6 +23,10 @@ type Run struct {
 	Kafka, Prefix, Database string
 	// Offsets is the topic of checkpoints, as OffsetsOf finds it; empty: they are not judged.
 	Offsets string
+	// Accounts is what the names of tables with accounts begin with (traffic.AccountTable); empty: there are none.
+	Accounts string
+	// ByGTID finds the places of checkpoints by their GTIDs: the connector read more than one server, whose files mean nothing to each other.
+	ByGTID bool
 }
 
 // Judge feeds a run to a judge: R first, then O. Faults, owners and samples are the caller's, before or after.
@@ -62,19 +64,23 @@ func (r Run) Judge(ctx context.Context, j *check.Judge) error {
 }
 
 // truth feeds R, and returns where its transactions end.
-func (r Run) truth(j *check.Judge) (places, error) {
-	var at places
+func (r Run) truth(j *check.Judge) (*places, error) {
+	at := &places{gtids: map[string][]int64{}}
 	n := 0
 	err := Log(r.Files, func(table string) bool { return strings.HasPrefix(table, r.Database+".") }, func(t *Txn) error {
 		n++
-		at = append(at, end{t.File, t.End})
+		if err := at.add(t); err != nil {
+			return err
+		}
 		for i := range t.Rows {
-			c, err := changeOf(&t.Rows[i], n)
+			changes, err := r.changes(&t.Rows[i], n)
 			if err != nil {
 				return fmt.Errorf("transaction %s at %d: %w", t.GTID, t.Start, err)
 			}
-			if err := j.Change(&c); err != nil {
-				return err
+			for i := range changes {
+				if err := j.Change(&changes[i]); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
@@ -82,23 +88,54 @@ func (r Run) truth(j *check.Judge) (places, error) {
 	return at, err
 }
 
-// changeOf reads a change of a self-verifying table: key and version come first. A delete shows the version before it.
-func changeOf(row *Row, txn int) (check.Change, error) {
-	c := check.Change{Table: row.Table, Txn: txn, Op: 'u'}
-	image, add := row.After, int64(0)
+// changes reads a row change of a self-verifying table: key and version come first. A delete shows the version before it. A row that gets another key is deleted
+// under the one and inserted under the other, as the stream tells it.
+func (r Run) changes(row *Row, txn int) ([]check.Change, error) {
+	var before, after check.Change
+	var err error
+	if row.Before != nil {
+		before = check.Change{Table: row.Table, Txn: txn, Op: 'd', Hash: hashOf(row.Before)}
+		if before.Key, before.Version, err = keyOf(row.Before); err != nil {
+			return nil, fmt.Errorf("%s: %w", row.Table, err)
+		}
+		before.Version++
+		before.Before = before.Hash
+	}
+	if row.After != nil {
+		after = check.Change{Table: row.Table, Txn: txn, Op: 'c', Hash: hashOf(row.After)}
+		if after.Key, after.Version, err = keyOf(row.After); err != nil {
+			return nil, fmt.Errorf("%s: %w", row.Table, err)
+		}
+	}
 	switch {
 	case row.After == nil:
-		c.Op, image, add = 'd', row.Before, 1
+		return []check.Change{before}, nil
 	case row.Before == nil:
-		c.Op = 'c'
+		return []check.Change{after}, nil
+	case before.Key != after.Key:
+		return []check.Change{before, after}, nil
 	}
-	var err error
-	if c.Key, c.Version, err = keyOf(image); err != nil {
-		return c, fmt.Errorf("%s: %w", row.Table, err)
+	after.Op, after.Before = 'u', before.Hash
+	after.Moves, err = r.moves(row.Table, row.Before, row.After)
+	return []check.Change{after}, err
+}
+
+// money reports that a table holds accounts.
+func (r Run) money(table string) bool {
+	return r.Accounts != "" && strings.HasPrefix(table, r.Database+"."+r.Accounts)
+}
+
+// moves returns by how much an update changes what an account holds, which is the third column.
+func (r Run) moves(table string, before, after []Value) (int64, error) {
+	if !r.money(table) || len(before) < 3 || len(after) < 3 {
+		return 0, nil
 	}
-	c.Version += add
-	c.Hash = hashOf(image)
-	return c, nil
+	old, err := strconv.ParseInt(before[2].Text, 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	now, err := strconv.ParseInt(after[2].Text, 10, 64)
+	return now - old, err
 }
 
 func keyOf(image []Value) (key, version int64, err error) {
@@ -112,35 +149,25 @@ func keyOf(image []Value) (key, version int64, err error) {
 	return key, version, err
 }
 
-// hashOf is the hash of an image, never 0.
+// hashOf is the hash of an image, FNV-1a, never 0.
 func hashOf(image []Value) uint64 {
-	h := fnv.New64a()
+	const offset, prime = 14695981039346656037, 1099511628211
+	h := uint64(offset)
 	for _, v := range image {
 		if v.Null {
-			h.Write([]byte{1})
+			h = (h ^ 1) * prime
 		} else {
-			h.Write([]byte(v.Text))
+			for i := range len(v.Text) {
+				h = (h ^ uint64(v.Text[i])) * prime
+			}
 		}
-		h.Write([]byte{0})
+		h *= prime // the zero behind each value
 	}
-	return h.Sum64() | 1
-}
-
-// places are the ends of R's transactions.
-type places []end
-
-type end struct {
-	file string
-	pos  uint64
-}
-
-// count returns how many transactions are before a place of the log.
-func (p places) count(file string, pos uint64) int {
-	return sort.Search(len(p), func(i int) bool { return p[i].file > file || p[i].file == file && p[i].pos > pos })
+	return h | 1
 }
 
 // committed feeds a committed record.
-func (r Run) committed(j *check.Judge, at places, x *kgo.Record, segment int) error {
+func (r Run) committed(j *check.Judge, at *places, x *kgo.Record, segment int) error {
 	if x.Topic == r.Offsets {
 		return r.checkpoint(j, at, x)
 	}
@@ -187,12 +214,17 @@ func (r Run) committed(j *check.Judge, at places, x *kgo.Record, segment int) er
 	if before != nil && e.Op != 'r' {
 		e.Before = hashOf(before)
 	}
+	if e.Money = r.money(e.Table); e.Money && e.Op == 'u' {
+		if e.Moves, err = r.moves(e.Table, before, after); err != nil {
+			return fmt.Errorf("event %.200s: %w", x.Value, err)
+		}
+	}
 	j.Event(&e)
 	return nil
 }
 
 // checkpoint feeds a checkpoint of the connector with the prefix; those that keep what a layout before had are passed over.
-func (r Run) checkpoint(j *check.Judge, at places, x *kgo.Record) error {
+func (r Run) checkpoint(j *check.Judge, at *places, x *kgo.Record) error {
 	var key []json.RawMessage
 	var partition struct{ Server, Layout string }
 	if json.Unmarshal(x.Key, &key) != nil || len(key) != 2 || json.Unmarshal(key[1], &partition) != nil || partition.Server != r.Prefix || partition.Layout != "" || x.Value == nil {
@@ -219,7 +251,12 @@ func (r Run) checkpoint(j *check.Judge, at places, x *kgo.Record) error {
 		if err := proto.Unmarshal(token, &t); err != nil {
 			return fmt.Errorf("checkpoint %.200s: %w", x.Value, err)
 		}
-		c.Whole, c.Txn = t.Event == 0 && t.Row == 0, at.count(t.GetStart().GetFile(), t.GetStart().GetPos())
+		c.Whole = t.Event == 0 && t.Row == 0
+		if start := t.GetStart(); !r.ByGTID {
+			c.Txn = at.count(start.GetFile(), start.GetPos())
+		} else if c.Txn, err = at.countSet(start.GetGtids()); err != nil {
+			return fmt.Errorf("checkpoint %.200s: %w", x.Value, err)
+		}
 	}
 	j.Checkpoint(&c)
 	return nil

@@ -1,14 +1,12 @@
-// Package traffic writes to a database in ways that can be judged from the stream alone.
 package traffic
 
 import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
-
-	"github.com/go-mysql-org/go-mysql/client"
 )
 
 // Change is one committed change of a register: Version counts the changes of its key from 1.
@@ -31,35 +29,32 @@ type Registers struct {
 	log map[string]map[int64][]Change // table → key → changes
 }
 
+func (r *Registers) server() Server { return Server{r.Addr, r.User, r.Password, r.Database} }
+
 // Setup makes the database and its tables anew.
 func (r *Registers) Setup(ctx context.Context) error {
-	c, err := r.connect(ctx, "")
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	q := []string{"drop database if exists " + r.Database, "create database " + r.Database}
+	s := r.server()
+	return s.setup(ctx, "", append([]string{"drop database if exists " + r.Database, "create database " + r.Database}, r.create()...)...)
+}
+
+func (r *Registers) create() (q []string) {
 	for i := range r.Tables {
 		q = append(q, fmt.Sprintf("create table %s.r%d (k bigint primary key, version bigint not null, writer int not null, pad varchar(200))", r.Database, i))
 	}
-	for _, s := range q {
-		if _, err := c.Execute(s); err != nil {
-			return fmt.Errorf("%s: %w", s, err)
-		}
-	}
-	return nil
+	return q
 }
 
-func (r *Registers) connect(ctx context.Context, db string) (*client.Conn, error) {
-	return client.ConnectWithContext(ctx, r.Addr, r.User, r.Password, db, 5*time.Second)
-}
-
-// Run writes until ctx ends. Every transaction that may have committed is in the log: a writer ends with its transaction.
+// Run writes until ctx ends. Every transaction that was committed is in the log: a writer ends with its transaction.
 func (r *Registers) Run(ctx context.Context) error {
+	return writers(r.Writers, func(w int) error { return r.write(ctx, w) })
+}
+
+// writers runs a function for each writer and returns the first error when all have ended.
+func writers(n int, f func(w int) error) error {
 	var wg sync.WaitGroup
-	errs := make(chan error, r.Writers)
-	for w := range r.Writers {
-		wg.Go(func() { errs <- r.write(ctx, w) })
+	errs := make(chan error, n)
+	for w := range n {
+		wg.Go(func() { errs <- f(w) })
 	}
 	wg.Wait()
 	close(errs)
@@ -78,48 +73,103 @@ type pending struct {
 	Change
 }
 
+// registerWriter is one writer's view of its keys.
+type registerWriter struct {
+	*Registers
+	w       int
+	rnd     *rand.Rand
+	alive   map[string]bool
+	version map[string]int64
+	work    work
+	txn     []pending
+}
+
 func (r *Registers) write(ctx context.Context, w int) error {
-	c, err := r.connect(context.WithoutCancel(ctx), r.Database)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	rnd := rand.New(rand.NewPCG(r.Seed, uint64(w)))
-	alive, version := map[string]bool{}, map[string]int64{}
+	s := session{Server: r.server()}
+	defer s.close()
+	x := &registerWriter{Registers: r, w: w, rnd: rand.New(rand.NewPCG(r.Seed, uint64(w))), alive: map[string]bool{}, version: map[string]int64{}}
 	for ctx.Err() == nil {
-		if err := c.Begin(); err != nil {
+		x.work, x.txn = work{}, nil
+		for range 1 + x.rnd.IntN(4) {
+			x.change()
+		}
+		if len(x.txn) == 0 {
+			continue
+		}
+		// What the transaction does last says whether it is committed: no row is inserted and deleted by the same one.
+		last := x.txn[len(x.txn)-1]
+		x.work.witness = witness{last.table, last.key, last.Version}
+		if last.Op == 'd' {
+			x.work.witness.version = 0
+		}
+		if err := s.commit(x.work); err != nil {
 			return err
 		}
-		var txn []pending
-		for range 1 + rnd.IntN(4) {
-			table := fmt.Sprintf("r%d", rnd.IntN(r.Tables))
-			key := int64(w*r.Keys + rnd.IntN(r.Keys))
-			id := fmt.Sprint(table, "/", key)
-			version[id]++
-			p := pending{table, key, Change{'u', version[id]}}
-			q := fmt.Sprintf("update %s set version = %d, pad = repeat('x', %d) where k = %d", table, p.Version, rnd.IntN(200), key)
-			switch {
-			case !alive[id]:
-				p.Op, alive[id] = 'c', true
-				q = fmt.Sprintf("insert into %s values (%d, %d, %d, 'new')", table, key, p.Version, w)
-			case rnd.IntN(8) == 0:
-				p.Op, alive[id] = 'd', false
-				q = fmt.Sprintf("delete from %s where k = %d", table, key)
-			}
-			if _, err := c.Execute(q); err != nil {
-				return fmt.Errorf("%s: %w", q, err)
-			}
-			txn = append(txn, p)
-		}
-		if err := c.Commit(); err != nil {
-			return err
-		}
-		r.record(txn)
-		if r.Pause > 0 {
-			time.Sleep(r.Pause)
-		}
+		r.record(x.txn)
+		pause(ctx, r.Pause)
 	}
 	return nil
+}
+
+// pause waits, at most until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// key picks a key; the lower ones are hot.
+func (x *registerWriter) key() int64 {
+	f := x.rnd.Float64()
+	return int64(x.w*x.Keys + int(f*f*float64(x.Keys)))
+}
+
+// change adds a change, or two where a row moves to another key.
+func (x *registerWriter) change() {
+	table, key := fmt.Sprintf("r%d", x.rnd.IntN(x.Tables)), x.key()
+	id := fmt.Sprint(table, "/", key)
+	pad := x.rnd.IntN(200)
+	switch n := x.rnd.IntN(16); {
+	case !x.alive[id]:
+		v := x.note(table, key, 'c')
+		x.do("insert into %s values (%d, %d, %d, 'new')", table, key, v, x.w)
+	case n < 2 && !x.inserted(table, key):
+		x.note(table, key, 'd')
+		x.do("delete from %s where k = %d", table, key)
+	case n == 2 && !x.inserted(table, key):
+		to := x.key()
+		if x.alive[fmt.Sprint(table, "/", to)] {
+			return
+		}
+		x.note(table, key, 'd')
+		v := x.note(table, to, 'c')
+		x.do("update %s set k = %d, version = %d, pad = repeat('m', %d) where k = %d", table, to, v, pad, key)
+	default:
+		v := x.note(table, key, 'u')
+		x.do("update %s set version = %d, pad = repeat('x', %d) where k = %d", table, v, pad, key)
+	}
+}
+
+// inserted reports that the transaction has inserted a key.
+func (x *registerWriter) inserted(table string, key int64) bool {
+	return slices.ContainsFunc(x.txn, func(p pending) bool { return p.table == table && p.key == key && p.Op == 'c' })
+}
+
+func (x *registerWriter) do(format string, args ...any) {
+	x.work.statements = append(x.work.statements, fmt.Sprintf(format, args...))
+}
+
+// note counts a change of a key.
+func (x *registerWriter) note(table string, key int64, op byte) int64 {
+	id := fmt.Sprint(table, "/", key)
+	x.version[id]++
+	x.alive[id] = op != 'd'
+	x.txn = append(x.txn, pending{table, key, Change{op, x.version[id]}})
+	return x.version[id]
 }
 
 func (r *Registers) record(txn []pending) {
