@@ -154,6 +154,10 @@ const (
 	LockingMode_LOCKING_MODE_EXTENDED LockingMode = 2
 	// No lock.
 	LockingMode_LOCKING_MODE_NONE LockingMode = 3
+	// Percona Server's backup lock in place of the global one; tables are locked where the account may not take it.
+	LockingMode_LOCKING_MODE_MINIMAL_PERCONA LockingMode = 4
+	// Percona Server's backup lock or none.
+	LockingMode_LOCKING_MODE_MINIMAL_PERCONA_NO_TABLE_LOCKS LockingMode = 5
 )
 
 // Enum value maps for LockingMode.
@@ -163,12 +167,16 @@ var (
 		1: "LOCKING_MODE_MINIMAL",
 		2: "LOCKING_MODE_EXTENDED",
 		3: "LOCKING_MODE_NONE",
+		4: "LOCKING_MODE_MINIMAL_PERCONA",
+		5: "LOCKING_MODE_MINIMAL_PERCONA_NO_TABLE_LOCKS",
 	}
 	LockingMode_value = map[string]int32{
-		"LOCKING_MODE_UNSPECIFIED": 0,
-		"LOCKING_MODE_MINIMAL":     1,
-		"LOCKING_MODE_EXTENDED":    2,
-		"LOCKING_MODE_NONE":        3,
+		"LOCKING_MODE_UNSPECIFIED":                    0,
+		"LOCKING_MODE_MINIMAL":                        1,
+		"LOCKING_MODE_EXTENDED":                       2,
+		"LOCKING_MODE_NONE":                           3,
+		"LOCKING_MODE_MINIMAL_PERCONA":                4,
+		"LOCKING_MODE_MINIMAL_PERCONA_NO_TABLE_LOCKS": 5,
 	}
 )
 
@@ -197,6 +205,120 @@ func (x LockingMode) Number() protoreflect.EnumNumber {
 // Deprecated: Use LockingMode.Descriptor instead.
 func (LockingMode) EnumDescriptor() ([]byte, []int) {
 	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{2}
+}
+
+// Isolation is snapshot.isolation.mode: what the readers of one consistent cut see.
+type Isolation int32
+
+const (
+	// repeatable_read.
+	Isolation_ISOLATION_UNSPECIFIED Isolation = 0
+	// All tables as they were at one moment, the cut.
+	Isolation_ISOLATION_REPEATABLE_READ Isolation = 1
+	// What is committed when each table is read: the log from the cut on has the last word.
+	Isolation_ISOLATION_READ_COMMITTED Isolation = 2
+	// What was written when each table is read, committed or not: rows that are rolled back later come too, and nothing takes them back.
+	Isolation_ISOLATION_READ_UNCOMMITTED Isolation = 3
+	// What is committed when each table is read; rows that were read are locked against changes until their range is read.
+	Isolation_ISOLATION_SERIALIZABLE Isolation = 4
+)
+
+// Enum value maps for Isolation.
+var (
+	Isolation_name = map[int32]string{
+		0: "ISOLATION_UNSPECIFIED",
+		1: "ISOLATION_REPEATABLE_READ",
+		2: "ISOLATION_READ_COMMITTED",
+		3: "ISOLATION_READ_UNCOMMITTED",
+		4: "ISOLATION_SERIALIZABLE",
+	}
+	Isolation_value = map[string]int32{
+		"ISOLATION_UNSPECIFIED":      0,
+		"ISOLATION_REPEATABLE_READ":  1,
+		"ISOLATION_READ_COMMITTED":   2,
+		"ISOLATION_READ_UNCOMMITTED": 3,
+		"ISOLATION_SERIALIZABLE":     4,
+	}
+)
+
+func (x Isolation) Enum() *Isolation {
+	p := new(Isolation)
+	*p = x
+	return p
+}
+
+func (x Isolation) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Isolation) Descriptor() protoreflect.EnumDescriptor {
+	return file_rowmesh_capture_v1_capture_service_proto_enumTypes[3].Descriptor()
+}
+
+func (Isolation) Type() protoreflect.EnumType {
+	return &file_rowmesh_capture_v1_capture_service_proto_enumTypes[3]
+}
+
+func (x Isolation) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Isolation.Descriptor instead.
+func (Isolation) EnumDescriptor() ([]byte, []int) {
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{3}
+}
+
+// RowOrder is snapshot.tables.order.by.row.count.
+type RowOrder int32
+
+const (
+	// In the order of the filter's expressions, then by name.
+	RowOrder_ROW_ORDER_UNSPECIFIED RowOrder = 0
+	// Small tables first, by the server's estimates.
+	RowOrder_ROW_ORDER_ASCENDING RowOrder = 1
+	// Large tables first.
+	RowOrder_ROW_ORDER_DESCENDING RowOrder = 2
+)
+
+// Enum value maps for RowOrder.
+var (
+	RowOrder_name = map[int32]string{
+		0: "ROW_ORDER_UNSPECIFIED",
+		1: "ROW_ORDER_ASCENDING",
+		2: "ROW_ORDER_DESCENDING",
+	}
+	RowOrder_value = map[string]int32{
+		"ROW_ORDER_UNSPECIFIED": 0,
+		"ROW_ORDER_ASCENDING":   1,
+		"ROW_ORDER_DESCENDING":  2,
+	}
+)
+
+func (x RowOrder) Enum() *RowOrder {
+	p := new(RowOrder)
+	*p = x
+	return p
+}
+
+func (x RowOrder) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RowOrder) Descriptor() protoreflect.EnumDescriptor {
+	return file_rowmesh_capture_v1_capture_service_proto_enumTypes[4].Descriptor()
+}
+
+func (RowOrder) Type() protoreflect.EnumType {
+	return &file_rowmesh_capture_v1_capture_service_proto_enumTypes[4]
+}
+
+func (x RowOrder) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RowOrder.Descriptor instead.
+func (RowOrder) EnumDescriptor() ([]byte, []int) {
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{4}
 }
 
 // ChangeType says what a DDL did to one table.
@@ -240,11 +362,11 @@ func (x ChangeType) String() string {
 }
 
 func (ChangeType) Descriptor() protoreflect.EnumDescriptor {
-	return file_rowmesh_capture_v1_capture_service_proto_enumTypes[3].Descriptor()
+	return file_rowmesh_capture_v1_capture_service_proto_enumTypes[5].Descriptor()
 }
 
 func (ChangeType) Type() protoreflect.EnumType {
-	return &file_rowmesh_capture_v1_capture_service_proto_enumTypes[3]
+	return &file_rowmesh_capture_v1_capture_service_proto_enumTypes[5]
 }
 
 func (x ChangeType) Number() protoreflect.EnumNumber {
@@ -253,7 +375,7 @@ func (x ChangeType) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ChangeType.Descriptor instead.
 func (ChangeType) EnumDescriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{3}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{5}
 }
 
 // SnapshotState is how a snapshot, or that of one table, is.
@@ -321,11 +443,11 @@ func (x SnapshotState) String() string {
 }
 
 func (SnapshotState) Descriptor() protoreflect.EnumDescriptor {
-	return file_rowmesh_capture_v1_capture_service_proto_enumTypes[4].Descriptor()
+	return file_rowmesh_capture_v1_capture_service_proto_enumTypes[6].Descriptor()
 }
 
 func (SnapshotState) Type() protoreflect.EnumType {
-	return &file_rowmesh_capture_v1_capture_service_proto_enumTypes[4]
+	return &file_rowmesh_capture_v1_capture_service_proto_enumTypes[6]
 }
 
 func (x SnapshotState) Number() protoreflect.EnumNumber {
@@ -334,7 +456,7 @@ func (x SnapshotState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SnapshotState.Descriptor instead.
 func (SnapshotState) EnumDescriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{4}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{6}
 }
 
 // SubscribeRequest is one message of the client.
@@ -1166,6 +1288,30 @@ type SnapshotOptions struct {
 	TimeZone string `protobuf:"bytes,8,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	// With DDL_SCOPE_ALL, tell the definitions of all tables of the selected databases, not only those of selected tables.
 	DefineDatabases bool `protobuf:"varint,9,opt,name=define_databases,json=defineDatabases,proto3" json:"define_databases,omitempty"`
+	// Connections that read, several tables or several ranges of one at once; 0: 1; at most 64.
+	Threads uint32 `protobuf:"varint,10,opt,name=threads,proto3" json:"threads,omitempty"`
+	// What they see.
+	Isolation Isolation `protobuf:"varint,11,opt,name=isolation,proto3,enum=rowmesh.capture.v1.Isolation" json:"isolation,omitempty"`
+	// Which tables come first.
+	OrderByRows RowOrder `protobuf:"varint,12,opt,name=order_by_rows,json=orderByRows,proto3,enum=rowmesh.capture.v1.RowOrder" json:"order_by_rows,omitempty"`
+	// Ranges that a table is read in, for each connection; 0: 1.
+	ThreadsMultiplier uint32 `protobuf:"varint,13,opt,name=threads_multiplier,json=threadsMultiplier,proto3" json:"threads_multiplier,omitempty"`
+	// The same for single tables ("database.table").
+	TableMultipliers map[string]uint32 `protobuf:"bytes,14,rep,name=table_multipliers,json=tableMultipliers,proto3" json:"table_multipliers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// No table is read in ranges: each by one connection.
+	WholeTables bool `protobuf:"varint,15,opt,name=whole_tables,json=wholeTables,proto3" json:"whole_tables,omitempty"`
+	// Rows read a second; 0: no limit.
+	RowsPerSecond uint64 `protobuf:"varint,16,opt,name=rows_per_second,json=rowsPerSecond,proto3" json:"rows_per_second,omitempty"`
+	// Bytes read a second; 0: no limit.
+	BytesPerSecond uint64 `protobuf:"varint,17,opt,name=bytes_per_second,json=bytesPerSecond,proto3" json:"bytes_per_second,omitempty"`
+	// Reading rests while the server runs more statements than this; 0: no limit.
+	MaxThreadsRunning uint64 `protobuf:"varint,18,opt,name=max_threads_running,json=maxThreadsRunning,proto3" json:"max_threads_running,omitempty"`
+	// Reading rests while the server that is read is further than this behind its source, milliseconds; 0: no limit.
+	MaxReplicaLagMs uint64 `protobuf:"varint,19,opt,name=max_replica_lag_ms,json=maxReplicaLagMs,proto3" json:"max_replica_lag_ms,omitempty"`
+	// Reading rests while the server keeps a longer history of changes for open transactions; 0: no limit.
+	MaxHistoryLength uint64 `protobuf:"varint,20,opt,name=max_history_length,json=maxHistoryLength,proto3" json:"max_history_length,omitempty"`
+	// Rows of a batch at most; 0: no limit but max_batch_bytes.
+	FetchRows uint32 `protobuf:"varint,21,opt,name=fetch_rows,json=fetchRows,proto3" json:"fetch_rows,omitempty"`
 	// Tables with a key are read chunk by chunk without a lock, while the log is streamed, and the resume token says how far. With a resume token as start, the snapshot
 	// that is unfinished in it goes on with these options.
 	LockFree bool `protobuf:"varint,30,opt,name=lock_free,json=lockFree,proto3" json:"lock_free,omitempty"`
@@ -1266,6 +1412,90 @@ func (x *SnapshotOptions) GetDefineDatabases() bool {
 		return x.DefineDatabases
 	}
 	return false
+}
+
+func (x *SnapshotOptions) GetThreads() uint32 {
+	if x != nil {
+		return x.Threads
+	}
+	return 0
+}
+
+func (x *SnapshotOptions) GetIsolation() Isolation {
+	if x != nil {
+		return x.Isolation
+	}
+	return Isolation_ISOLATION_UNSPECIFIED
+}
+
+func (x *SnapshotOptions) GetOrderByRows() RowOrder {
+	if x != nil {
+		return x.OrderByRows
+	}
+	return RowOrder_ROW_ORDER_UNSPECIFIED
+}
+
+func (x *SnapshotOptions) GetThreadsMultiplier() uint32 {
+	if x != nil {
+		return x.ThreadsMultiplier
+	}
+	return 0
+}
+
+func (x *SnapshotOptions) GetTableMultipliers() map[string]uint32 {
+	if x != nil {
+		return x.TableMultipliers
+	}
+	return nil
+}
+
+func (x *SnapshotOptions) GetWholeTables() bool {
+	if x != nil {
+		return x.WholeTables
+	}
+	return false
+}
+
+func (x *SnapshotOptions) GetRowsPerSecond() uint64 {
+	if x != nil {
+		return x.RowsPerSecond
+	}
+	return 0
+}
+
+func (x *SnapshotOptions) GetBytesPerSecond() uint64 {
+	if x != nil {
+		return x.BytesPerSecond
+	}
+	return 0
+}
+
+func (x *SnapshotOptions) GetMaxThreadsRunning() uint64 {
+	if x != nil {
+		return x.MaxThreadsRunning
+	}
+	return 0
+}
+
+func (x *SnapshotOptions) GetMaxReplicaLagMs() uint64 {
+	if x != nil {
+		return x.MaxReplicaLagMs
+	}
+	return 0
+}
+
+func (x *SnapshotOptions) GetMaxHistoryLength() uint64 {
+	if x != nil {
+		return x.MaxHistoryLength
+	}
+	return 0
+}
+
+func (x *SnapshotOptions) GetFetchRows() uint32 {
+	if x != nil {
+		return x.FetchRows
+	}
+	return 0
 }
 
 func (x *SnapshotOptions) GetLockFree() bool {
@@ -2828,7 +3058,7 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\bearliest\x18\x05 \x01(\bH\x00R\bearliest\x12\x18\n" +
 	"\x06latest\x18\x06 \x01(\bH\x00R\x06latest\x12#\n" +
 	"\ftimestamp_us\x18\a \x01(\x04H\x00R\vtimestampUsB\x04\n" +
-	"\x02at\"\xa7\x04\n" +
+	"\x02at\"\xbb\t\n" +
 	"\x0fSnapshotOptions\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\bR\x04data\x12\x12\n" +
 	"\x04only\x18\x02 \x01(\bR\x04only\x129\n" +
@@ -2839,12 +3069,29 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\n" +
 	"chunk_rows\x18\a \x01(\rR\tchunkRows\x12\x1b\n" +
 	"\ttime_zone\x18\b \x01(\tR\btimeZone\x12)\n" +
-	"\x10define_databases\x18\t \x01(\bR\x0fdefineDatabases\x12\x1b\n" +
+	"\x10define_databases\x18\t \x01(\bR\x0fdefineDatabases\x12\x18\n" +
+	"\athreads\x18\n" +
+	" \x01(\rR\athreads\x12;\n" +
+	"\tisolation\x18\v \x01(\x0e2\x1d.rowmesh.capture.v1.IsolationR\tisolation\x12@\n" +
+	"\rorder_by_rows\x18\f \x01(\x0e2\x1c.rowmesh.capture.v1.RowOrderR\vorderByRows\x12-\n" +
+	"\x12threads_multiplier\x18\r \x01(\rR\x11threadsMultiplier\x12f\n" +
+	"\x11table_multipliers\x18\x0e \x03(\v29.rowmesh.capture.v1.SnapshotOptions.TableMultipliersEntryR\x10tableMultipliers\x12!\n" +
+	"\fwhole_tables\x18\x0f \x01(\bR\vwholeTables\x12&\n" +
+	"\x0frows_per_second\x18\x10 \x01(\x04R\rrowsPerSecond\x12(\n" +
+	"\x10bytes_per_second\x18\x11 \x01(\x04R\x0ebytesPerSecond\x12.\n" +
+	"\x13max_threads_running\x18\x12 \x01(\x04R\x11maxThreadsRunning\x12+\n" +
+	"\x12max_replica_lag_ms\x18\x13 \x01(\x04R\x0fmaxReplicaLagMs\x12,\n" +
+	"\x12max_history_length\x18\x14 \x01(\x04R\x10maxHistoryLength\x12\x1d\n" +
+	"\n" +
+	"fetch_rows\x18\x15 \x01(\rR\tfetchRows\x12\x1b\n" +
 	"\tlock_free\x18\x1e \x01(\bR\blockFree\x125\n" +
 	"\x05known\x18\x1f \x01(\v2\x1f.rowmesh.capture.v1.TableFilterR\x05known\x1aB\n" +
 	"\x14SelectOverridesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x1e\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aC\n" +
+	"\x15TableMultipliersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\x1e\n" +
 	"\x06Credit\x12\x14\n" +
 	"\x05bytes\x18\x01 \x01(\x04R\x05bytes\"\x17\n" +
 	"\x03Ack\x12\x10\n" +
@@ -2981,12 +3228,24 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\bDdlScope\x12\x19\n" +
 	"\x15DDL_SCOPE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rDDL_SCOPE_ALL\x10\x01\x12\x12\n" +
-	"\x0eDDL_SCOPE_NONE\x10\x02*w\n" +
+	"\x0eDDL_SCOPE_NONE\x10\x02*\xca\x01\n" +
 	"\vLockingMode\x12\x1c\n" +
 	"\x18LOCKING_MODE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14LOCKING_MODE_MINIMAL\x10\x01\x12\x19\n" +
 	"\x15LOCKING_MODE_EXTENDED\x10\x02\x12\x15\n" +
-	"\x11LOCKING_MODE_NONE\x10\x03*n\n" +
+	"\x11LOCKING_MODE_NONE\x10\x03\x12 \n" +
+	"\x1cLOCKING_MODE_MINIMAL_PERCONA\x10\x04\x12/\n" +
+	"+LOCKING_MODE_MINIMAL_PERCONA_NO_TABLE_LOCKS\x10\x05*\x9f\x01\n" +
+	"\tIsolation\x12\x19\n" +
+	"\x15ISOLATION_UNSPECIFIED\x10\x00\x12\x1d\n" +
+	"\x19ISOLATION_REPEATABLE_READ\x10\x01\x12\x1c\n" +
+	"\x18ISOLATION_READ_COMMITTED\x10\x02\x12\x1e\n" +
+	"\x1aISOLATION_READ_UNCOMMITTED\x10\x03\x12\x1a\n" +
+	"\x16ISOLATION_SERIALIZABLE\x10\x04*X\n" +
+	"\bRowOrder\x12\x19\n" +
+	"\x15ROW_ORDER_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13ROW_ORDER_ASCENDING\x10\x01\x12\x18\n" +
+	"\x14ROW_ORDER_DESCENDING\x10\x02*n\n" +
 	"\n" +
 	"ChangeType\x12\x1b\n" +
 	"\x17CHANGE_TYPE_UNSPECIFIED\x10\x00\x12\x16\n" +
@@ -3020,100 +3279,106 @@ func file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP() []byte {
 	return file_rowmesh_capture_v1_capture_service_proto_rawDescData
 }
 
-var file_rowmesh_capture_v1_capture_service_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_rowmesh_capture_v1_capture_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_rowmesh_capture_v1_capture_service_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_rowmesh_capture_v1_capture_service_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_rowmesh_capture_v1_capture_service_proto_goTypes = []any{
 	(SnapshotAction)(0),            // 0: rowmesh.capture.v1.SnapshotAction
 	(DdlScope)(0),                  // 1: rowmesh.capture.v1.DdlScope
 	(LockingMode)(0),               // 2: rowmesh.capture.v1.LockingMode
-	(ChangeType)(0),                // 3: rowmesh.capture.v1.ChangeType
-	(SnapshotState)(0),             // 4: rowmesh.capture.v1.SnapshotState
-	(*SubscribeRequest)(nil),       // 5: rowmesh.capture.v1.SubscribeRequest
-	(*SnapshotCommand)(nil),        // 6: rowmesh.capture.v1.SnapshotCommand
-	(*SnapshotTable)(nil),          // 7: rowmesh.capture.v1.SnapshotTable
-	(*Open)(nil),                   // 8: rowmesh.capture.v1.Open
-	(*TableFilter)(nil),            // 9: rowmesh.capture.v1.TableFilter
-	(*Shard)(nil),                  // 10: rowmesh.capture.v1.Shard
-	(*Start)(nil),                  // 11: rowmesh.capture.v1.Start
-	(*SnapshotOptions)(nil),        // 12: rowmesh.capture.v1.SnapshotOptions
-	(*Credit)(nil),                 // 13: rowmesh.capture.v1.Credit
-	(*Ack)(nil),                    // 14: rowmesh.capture.v1.Ack
-	(*SubscribeResponse)(nil),      // 15: rowmesh.capture.v1.SubscribeResponse
-	(*Opened)(nil),                 // 16: rowmesh.capture.v1.Opened
-	(*TableChange)(nil),            // 17: rowmesh.capture.v1.TableChange
-	(*Ddl)(nil),                    // 18: rowmesh.capture.v1.Ddl
-	(*SnapshotProgress)(nil),       // 19: rowmesh.capture.v1.SnapshotProgress
-	(*Progress)(nil),               // 20: rowmesh.capture.v1.Progress
-	(*Gap)(nil),                    // 21: rowmesh.capture.v1.Gap
-	(*Reset)(nil),                  // 22: rowmesh.capture.v1.Reset
-	(*TableError)(nil),             // 23: rowmesh.capture.v1.TableError
-	(*DescribeSourceRequest)(nil),  // 24: rowmesh.capture.v1.DescribeSourceRequest
-	(*DescribeSourceResponse)(nil), // 25: rowmesh.capture.v1.DescribeSourceResponse
-	(*TableInfo)(nil),              // 26: rowmesh.capture.v1.TableInfo
-	(*Subscriber)(nil),             // 27: rowmesh.capture.v1.Subscriber
-	nil,                            // 28: rowmesh.capture.v1.Shard.PinsEntry
-	nil,                            // 29: rowmesh.capture.v1.SnapshotOptions.SelectOverridesEntry
-	nil,                            // 30: rowmesh.capture.v1.DescribeSourceResponse.SettingsEntry
-	(*v1.Position)(nil),            // 31: rowmesh.row.v1.Position
-	(*v1.SourceOffset)(nil),        // 32: rowmesh.row.v1.SourceOffset
-	(*v1.Table)(nil),               // 33: rowmesh.row.v1.Table
-	(*v1.Batch)(nil),               // 34: rowmesh.row.v1.Batch
-	(*v1.Checkpoint)(nil),          // 35: rowmesh.row.v1.Checkpoint
-	(v1.Marker)(0),                 // 36: rowmesh.row.v1.Marker
+	(Isolation)(0),                 // 3: rowmesh.capture.v1.Isolation
+	(RowOrder)(0),                  // 4: rowmesh.capture.v1.RowOrder
+	(ChangeType)(0),                // 5: rowmesh.capture.v1.ChangeType
+	(SnapshotState)(0),             // 6: rowmesh.capture.v1.SnapshotState
+	(*SubscribeRequest)(nil),       // 7: rowmesh.capture.v1.SubscribeRequest
+	(*SnapshotCommand)(nil),        // 8: rowmesh.capture.v1.SnapshotCommand
+	(*SnapshotTable)(nil),          // 9: rowmesh.capture.v1.SnapshotTable
+	(*Open)(nil),                   // 10: rowmesh.capture.v1.Open
+	(*TableFilter)(nil),            // 11: rowmesh.capture.v1.TableFilter
+	(*Shard)(nil),                  // 12: rowmesh.capture.v1.Shard
+	(*Start)(nil),                  // 13: rowmesh.capture.v1.Start
+	(*SnapshotOptions)(nil),        // 14: rowmesh.capture.v1.SnapshotOptions
+	(*Credit)(nil),                 // 15: rowmesh.capture.v1.Credit
+	(*Ack)(nil),                    // 16: rowmesh.capture.v1.Ack
+	(*SubscribeResponse)(nil),      // 17: rowmesh.capture.v1.SubscribeResponse
+	(*Opened)(nil),                 // 18: rowmesh.capture.v1.Opened
+	(*TableChange)(nil),            // 19: rowmesh.capture.v1.TableChange
+	(*Ddl)(nil),                    // 20: rowmesh.capture.v1.Ddl
+	(*SnapshotProgress)(nil),       // 21: rowmesh.capture.v1.SnapshotProgress
+	(*Progress)(nil),               // 22: rowmesh.capture.v1.Progress
+	(*Gap)(nil),                    // 23: rowmesh.capture.v1.Gap
+	(*Reset)(nil),                  // 24: rowmesh.capture.v1.Reset
+	(*TableError)(nil),             // 25: rowmesh.capture.v1.TableError
+	(*DescribeSourceRequest)(nil),  // 26: rowmesh.capture.v1.DescribeSourceRequest
+	(*DescribeSourceResponse)(nil), // 27: rowmesh.capture.v1.DescribeSourceResponse
+	(*TableInfo)(nil),              // 28: rowmesh.capture.v1.TableInfo
+	(*Subscriber)(nil),             // 29: rowmesh.capture.v1.Subscriber
+	nil,                            // 30: rowmesh.capture.v1.Shard.PinsEntry
+	nil,                            // 31: rowmesh.capture.v1.SnapshotOptions.SelectOverridesEntry
+	nil,                            // 32: rowmesh.capture.v1.SnapshotOptions.TableMultipliersEntry
+	nil,                            // 33: rowmesh.capture.v1.DescribeSourceResponse.SettingsEntry
+	(*v1.Position)(nil),            // 34: rowmesh.row.v1.Position
+	(*v1.SourceOffset)(nil),        // 35: rowmesh.row.v1.SourceOffset
+	(*v1.Table)(nil),               // 36: rowmesh.row.v1.Table
+	(*v1.Batch)(nil),               // 37: rowmesh.row.v1.Batch
+	(*v1.Checkpoint)(nil),          // 38: rowmesh.row.v1.Checkpoint
+	(v1.Marker)(0),                 // 39: rowmesh.row.v1.Marker
 }
 var file_rowmesh_capture_v1_capture_service_proto_depIdxs = []int32{
-	8,  // 0: rowmesh.capture.v1.SubscribeRequest.open:type_name -> rowmesh.capture.v1.Open
-	13, // 1: rowmesh.capture.v1.SubscribeRequest.credit:type_name -> rowmesh.capture.v1.Credit
-	14, // 2: rowmesh.capture.v1.SubscribeRequest.ack:type_name -> rowmesh.capture.v1.Ack
-	6,  // 3: rowmesh.capture.v1.SubscribeRequest.snapshot:type_name -> rowmesh.capture.v1.SnapshotCommand
+	10, // 0: rowmesh.capture.v1.SubscribeRequest.open:type_name -> rowmesh.capture.v1.Open
+	15, // 1: rowmesh.capture.v1.SubscribeRequest.credit:type_name -> rowmesh.capture.v1.Credit
+	16, // 2: rowmesh.capture.v1.SubscribeRequest.ack:type_name -> rowmesh.capture.v1.Ack
+	8,  // 3: rowmesh.capture.v1.SubscribeRequest.snapshot:type_name -> rowmesh.capture.v1.SnapshotCommand
 	0,  // 4: rowmesh.capture.v1.SnapshotCommand.action:type_name -> rowmesh.capture.v1.SnapshotAction
-	7,  // 5: rowmesh.capture.v1.SnapshotCommand.tables:type_name -> rowmesh.capture.v1.SnapshotTable
-	9,  // 6: rowmesh.capture.v1.Open.tables:type_name -> rowmesh.capture.v1.TableFilter
-	11, // 7: rowmesh.capture.v1.Open.start:type_name -> rowmesh.capture.v1.Start
+	9,  // 5: rowmesh.capture.v1.SnapshotCommand.tables:type_name -> rowmesh.capture.v1.SnapshotTable
+	11, // 6: rowmesh.capture.v1.Open.tables:type_name -> rowmesh.capture.v1.TableFilter
+	13, // 7: rowmesh.capture.v1.Open.start:type_name -> rowmesh.capture.v1.Start
 	1,  // 8: rowmesh.capture.v1.Open.ddl:type_name -> rowmesh.capture.v1.DdlScope
-	12, // 9: rowmesh.capture.v1.Open.snapshot:type_name -> rowmesh.capture.v1.SnapshotOptions
-	10, // 10: rowmesh.capture.v1.TableFilter.shard:type_name -> rowmesh.capture.v1.Shard
-	28, // 11: rowmesh.capture.v1.Shard.pins:type_name -> rowmesh.capture.v1.Shard.PinsEntry
-	31, // 12: rowmesh.capture.v1.Start.position:type_name -> rowmesh.row.v1.Position
-	32, // 13: rowmesh.capture.v1.Start.offset:type_name -> rowmesh.row.v1.SourceOffset
+	14, // 9: rowmesh.capture.v1.Open.snapshot:type_name -> rowmesh.capture.v1.SnapshotOptions
+	12, // 10: rowmesh.capture.v1.TableFilter.shard:type_name -> rowmesh.capture.v1.Shard
+	30, // 11: rowmesh.capture.v1.Shard.pins:type_name -> rowmesh.capture.v1.Shard.PinsEntry
+	34, // 12: rowmesh.capture.v1.Start.position:type_name -> rowmesh.row.v1.Position
+	35, // 13: rowmesh.capture.v1.Start.offset:type_name -> rowmesh.row.v1.SourceOffset
 	2,  // 14: rowmesh.capture.v1.SnapshotOptions.locking:type_name -> rowmesh.capture.v1.LockingMode
-	29, // 15: rowmesh.capture.v1.SnapshotOptions.select_overrides:type_name -> rowmesh.capture.v1.SnapshotOptions.SelectOverridesEntry
-	9,  // 16: rowmesh.capture.v1.SnapshotOptions.known:type_name -> rowmesh.capture.v1.TableFilter
-	16, // 17: rowmesh.capture.v1.SubscribeResponse.opened:type_name -> rowmesh.capture.v1.Opened
-	33, // 18: rowmesh.capture.v1.SubscribeResponse.schema:type_name -> rowmesh.row.v1.Table
-	34, // 19: rowmesh.capture.v1.SubscribeResponse.batch:type_name -> rowmesh.row.v1.Batch
-	18, // 20: rowmesh.capture.v1.SubscribeResponse.ddl:type_name -> rowmesh.capture.v1.Ddl
-	19, // 21: rowmesh.capture.v1.SubscribeResponse.snapshot:type_name -> rowmesh.capture.v1.SnapshotProgress
-	20, // 22: rowmesh.capture.v1.SubscribeResponse.progress:type_name -> rowmesh.capture.v1.Progress
-	21, // 23: rowmesh.capture.v1.SubscribeResponse.gap:type_name -> rowmesh.capture.v1.Gap
-	22, // 24: rowmesh.capture.v1.SubscribeResponse.reset:type_name -> rowmesh.capture.v1.Reset
-	23, // 25: rowmesh.capture.v1.SubscribeResponse.table_error:type_name -> rowmesh.capture.v1.TableError
-	31, // 26: rowmesh.capture.v1.Opened.position:type_name -> rowmesh.row.v1.Position
-	3,  // 27: rowmesh.capture.v1.TableChange.type:type_name -> rowmesh.capture.v1.ChangeType
-	33, // 28: rowmesh.capture.v1.TableChange.after:type_name -> rowmesh.row.v1.Table
-	17, // 29: rowmesh.capture.v1.Ddl.changes:type_name -> rowmesh.capture.v1.TableChange
-	35, // 30: rowmesh.capture.v1.Ddl.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
-	36, // 31: rowmesh.capture.v1.Ddl.marker:type_name -> rowmesh.row.v1.Marker
-	35, // 32: rowmesh.capture.v1.SnapshotProgress.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
-	4,  // 33: rowmesh.capture.v1.SnapshotProgress.state:type_name -> rowmesh.capture.v1.SnapshotState
-	35, // 34: rowmesh.capture.v1.Progress.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
-	31, // 35: rowmesh.capture.v1.Gap.oldest:type_name -> rowmesh.row.v1.Position
-	31, // 36: rowmesh.capture.v1.TableError.position:type_name -> rowmesh.row.v1.Position
-	9,  // 37: rowmesh.capture.v1.DescribeSourceRequest.tables:type_name -> rowmesh.capture.v1.TableFilter
-	31, // 38: rowmesh.capture.v1.DescribeSourceResponse.position:type_name -> rowmesh.row.v1.Position
-	30, // 39: rowmesh.capture.v1.DescribeSourceResponse.settings:type_name -> rowmesh.capture.v1.DescribeSourceResponse.SettingsEntry
-	26, // 40: rowmesh.capture.v1.DescribeSourceResponse.tables:type_name -> rowmesh.capture.v1.TableInfo
-	27, // 41: rowmesh.capture.v1.DescribeSourceResponse.subscribers:type_name -> rowmesh.capture.v1.Subscriber
-	31, // 42: rowmesh.capture.v1.Subscriber.position:type_name -> rowmesh.row.v1.Position
-	5,  // 43: rowmesh.capture.v1.CaptureService.Subscribe:input_type -> rowmesh.capture.v1.SubscribeRequest
-	24, // 44: rowmesh.capture.v1.CaptureService.DescribeSource:input_type -> rowmesh.capture.v1.DescribeSourceRequest
-	15, // 45: rowmesh.capture.v1.CaptureService.Subscribe:output_type -> rowmesh.capture.v1.SubscribeResponse
-	25, // 46: rowmesh.capture.v1.CaptureService.DescribeSource:output_type -> rowmesh.capture.v1.DescribeSourceResponse
-	45, // [45:47] is the sub-list for method output_type
-	43, // [43:45] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	31, // 15: rowmesh.capture.v1.SnapshotOptions.select_overrides:type_name -> rowmesh.capture.v1.SnapshotOptions.SelectOverridesEntry
+	3,  // 16: rowmesh.capture.v1.SnapshotOptions.isolation:type_name -> rowmesh.capture.v1.Isolation
+	4,  // 17: rowmesh.capture.v1.SnapshotOptions.order_by_rows:type_name -> rowmesh.capture.v1.RowOrder
+	32, // 18: rowmesh.capture.v1.SnapshotOptions.table_multipliers:type_name -> rowmesh.capture.v1.SnapshotOptions.TableMultipliersEntry
+	11, // 19: rowmesh.capture.v1.SnapshotOptions.known:type_name -> rowmesh.capture.v1.TableFilter
+	18, // 20: rowmesh.capture.v1.SubscribeResponse.opened:type_name -> rowmesh.capture.v1.Opened
+	36, // 21: rowmesh.capture.v1.SubscribeResponse.schema:type_name -> rowmesh.row.v1.Table
+	37, // 22: rowmesh.capture.v1.SubscribeResponse.batch:type_name -> rowmesh.row.v1.Batch
+	20, // 23: rowmesh.capture.v1.SubscribeResponse.ddl:type_name -> rowmesh.capture.v1.Ddl
+	21, // 24: rowmesh.capture.v1.SubscribeResponse.snapshot:type_name -> rowmesh.capture.v1.SnapshotProgress
+	22, // 25: rowmesh.capture.v1.SubscribeResponse.progress:type_name -> rowmesh.capture.v1.Progress
+	23, // 26: rowmesh.capture.v1.SubscribeResponse.gap:type_name -> rowmesh.capture.v1.Gap
+	24, // 27: rowmesh.capture.v1.SubscribeResponse.reset:type_name -> rowmesh.capture.v1.Reset
+	25, // 28: rowmesh.capture.v1.SubscribeResponse.table_error:type_name -> rowmesh.capture.v1.TableError
+	34, // 29: rowmesh.capture.v1.Opened.position:type_name -> rowmesh.row.v1.Position
+	5,  // 30: rowmesh.capture.v1.TableChange.type:type_name -> rowmesh.capture.v1.ChangeType
+	36, // 31: rowmesh.capture.v1.TableChange.after:type_name -> rowmesh.row.v1.Table
+	19, // 32: rowmesh.capture.v1.Ddl.changes:type_name -> rowmesh.capture.v1.TableChange
+	38, // 33: rowmesh.capture.v1.Ddl.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
+	39, // 34: rowmesh.capture.v1.Ddl.marker:type_name -> rowmesh.row.v1.Marker
+	38, // 35: rowmesh.capture.v1.SnapshotProgress.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
+	6,  // 36: rowmesh.capture.v1.SnapshotProgress.state:type_name -> rowmesh.capture.v1.SnapshotState
+	38, // 37: rowmesh.capture.v1.Progress.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
+	34, // 38: rowmesh.capture.v1.Gap.oldest:type_name -> rowmesh.row.v1.Position
+	34, // 39: rowmesh.capture.v1.TableError.position:type_name -> rowmesh.row.v1.Position
+	11, // 40: rowmesh.capture.v1.DescribeSourceRequest.tables:type_name -> rowmesh.capture.v1.TableFilter
+	34, // 41: rowmesh.capture.v1.DescribeSourceResponse.position:type_name -> rowmesh.row.v1.Position
+	33, // 42: rowmesh.capture.v1.DescribeSourceResponse.settings:type_name -> rowmesh.capture.v1.DescribeSourceResponse.SettingsEntry
+	28, // 43: rowmesh.capture.v1.DescribeSourceResponse.tables:type_name -> rowmesh.capture.v1.TableInfo
+	29, // 44: rowmesh.capture.v1.DescribeSourceResponse.subscribers:type_name -> rowmesh.capture.v1.Subscriber
+	34, // 45: rowmesh.capture.v1.Subscriber.position:type_name -> rowmesh.row.v1.Position
+	7,  // 46: rowmesh.capture.v1.CaptureService.Subscribe:input_type -> rowmesh.capture.v1.SubscribeRequest
+	26, // 47: rowmesh.capture.v1.CaptureService.DescribeSource:input_type -> rowmesh.capture.v1.DescribeSourceRequest
+	17, // 48: rowmesh.capture.v1.CaptureService.Subscribe:output_type -> rowmesh.capture.v1.SubscribeResponse
+	27, // 49: rowmesh.capture.v1.CaptureService.DescribeSource:output_type -> rowmesh.capture.v1.DescribeSourceResponse
+	48, // [48:50] is the sub-list for method output_type
+	46, // [46:48] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_rowmesh_capture_v1_capture_service_proto_init() }
@@ -3152,8 +3417,8 @@ func file_rowmesh_capture_v1_capture_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rowmesh_capture_v1_capture_service_proto_rawDesc), len(file_rowmesh_capture_v1_capture_service_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   26,
+			NumEnums:      7,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
