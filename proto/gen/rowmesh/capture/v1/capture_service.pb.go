@@ -99,6 +99,8 @@ const (
 	DdlScope_DDL_SCOPE_ALL DdlScope = 1
 	// None.
 	DdlScope_DDL_SCOPE_NONE DdlScope = 2
+	// That of all tables of the selected databases, and of the databases.
+	DdlScope_DDL_SCOPE_DATABASES DdlScope = 3
 )
 
 // Enum value maps for DdlScope.
@@ -107,11 +109,13 @@ var (
 		0: "DDL_SCOPE_UNSPECIFIED",
 		1: "DDL_SCOPE_ALL",
 		2: "DDL_SCOPE_NONE",
+		3: "DDL_SCOPE_DATABASES",
 	}
 	DdlScope_value = map[string]int32{
 		"DDL_SCOPE_UNSPECIFIED": 0,
 		"DDL_SCOPE_ALL":         1,
 		"DDL_SCOPE_NONE":        2,
+		"DDL_SCOPE_DATABASES":   3,
 	}
 )
 
@@ -783,7 +787,10 @@ type Open struct {
 	// that fits the rows.
 	KnownTablesOnly bool `protobuf:"varint,15,opt,name=known_tables_only,json=knownTablesOnly,proto3" json:"known_tables_only,omitempty"`
 	// An event whose rows cannot be read is left out, and its table goes on with the next one. Without it the table stops.
-	SkipBadRows   bool `protobuf:"varint,16,opt,name=skip_bad_rows,json=skipBadRows,proto3" json:"skip_bad_rows,omitempty"`
+	SkipBadRows bool `protobuf:"varint,16,opt,name=skip_bad_rows,json=skipBadRows,proto3" json:"skip_bad_rows,omitempty"`
+	// The subscriber can tell the shapes of tables (DefineTables). Where the store knows none of the selected ones at the place of start, Opened asks for them, and the
+	// stream ends. Without it what the log, a later version or the server's catalogue of today says is used where it fits the rows.
+	CanDefine     bool `protobuf:"varint,40,opt,name=can_define,json=canDefine,proto3" json:"can_define,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -926,6 +933,13 @@ func (x *Open) GetKnownTablesOnly() bool {
 func (x *Open) GetSkipBadRows() bool {
 	if x != nil {
 		return x.SkipBadRows
+	}
+	return false
+}
+
+func (x *Open) GetCanDefine() bool {
+	if x != nil {
+		return x.CanDefine
 	}
 	return false
 }
@@ -1824,7 +1838,9 @@ type Opened struct {
 	// The server's time zone as an IANA name or offset.
 	TimeZone string `protobuf:"bytes,5,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	// Snapshot follows.
-	Snapshot      bool `protobuf:"varint,6,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
+	Snapshot bool `protobuf:"varint,6,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
+	// The shapes of the selected tables at the start are not known, and the subscriber can tell them (Open.can_define): the stream ends here.
+	Define        bool `protobuf:"varint,40,opt,name=define,proto3" json:"define,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1897,6 +1913,13 @@ func (x *Opened) GetTimeZone() string {
 func (x *Opened) GetSnapshot() bool {
 	if x != nil {
 		return x.Snapshot
+	}
+	return false
+}
+
+func (x *Opened) GetDefine() bool {
+	if x != nil {
+		return x.Define
 	}
 	return false
 }
@@ -2993,6 +3016,298 @@ func (x *Subscriber) GetPosition() *v1.Position {
 	return nil
 }
 
+// DefineTablesRequest is a part of what shaped the tables.
+type DefineTablesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Source id or connector; in the first message only.
+	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	// The place at which the tables are wanted: a token, a position or an offset. In the first message only.
+	At *Start `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	// Place up to which the statements are complete, where that is not known to be behind at; in the first message only. One before at is refused with Unavailable.
+	Complete *Start `protobuf:"bytes,3,opt,name=complete,proto3" json:"complete,omitempty"`
+	// Statements, in the order of the log.
+	Statements    []*PastStatement `protobuf:"bytes,4,rep,name=statements,proto3" json:"statements,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DefineTablesRequest) Reset() {
+	*x = DefineTablesRequest{}
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DefineTablesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DefineTablesRequest) ProtoMessage() {}
+
+func (x *DefineTablesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DefineTablesRequest.ProtoReflect.Descriptor instead.
+func (*DefineTablesRequest) Descriptor() ([]byte, []int) {
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *DefineTablesRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *DefineTablesRequest) GetAt() *Start {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *DefineTablesRequest) GetComplete() *Start {
+	if x != nil {
+		return x.Complete
+	}
+	return nil
+}
+
+func (x *DefineTablesRequest) GetStatements() []*PastStatement {
+	if x != nil {
+		return x.Statements
+	}
+	return nil
+}
+
+// PastStatement is a statement that was in the log, or told by a snapshot.
+type PastStatement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the client has it from, for errors.
+	Origin string `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
+	// Its place, as Debezium's schema history spells it.
+	Offset *v1.SourceOffset `protobuf:"bytes,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	// Default database of its names.
+	Database string `protobuf:"bytes,3,opt,name=database,proto3" json:"database,omitempty"`
+	// Text; empty if only tables are told.
+	Statement string `protobuf:"bytes,4,opt,name=statement,proto3" json:"statement,omitempty"`
+	// Tables behind it. Where the statement itself cannot be replayed, they are taken from here.
+	Tables        []*PastTable `protobuf:"bytes,5,rep,name=tables,proto3" json:"tables,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PastStatement) Reset() {
+	*x = PastStatement{}
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PastStatement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PastStatement) ProtoMessage() {}
+
+func (x *PastStatement) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PastStatement.ProtoReflect.Descriptor instead.
+func (*PastStatement) Descriptor() ([]byte, []int) {
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *PastStatement) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *PastStatement) GetOffset() *v1.SourceOffset {
+	if x != nil {
+		return x.Offset
+	}
+	return nil
+}
+
+func (x *PastStatement) GetDatabase() string {
+	if x != nil {
+		return x.Database
+	}
+	return ""
+}
+
+func (x *PastStatement) GetStatement() string {
+	if x != nil {
+		return x.Statement
+	}
+	return ""
+}
+
+func (x *PastStatement) GetTables() []*PastTable {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+// PastTable is a table behind a statement.
+type PastTable struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Database.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// Table.
+	Table string `protobuf:"bytes,2,opt,name=table,proto3" json:"table,omitempty"`
+	// Earlier database name after a rename; empty otherwise.
+	PreviousDatabase string `protobuf:"bytes,3,opt,name=previous_database,json=previousDatabase,proto3" json:"previous_database,omitempty"`
+	// Earlier table name after a rename; empty otherwise.
+	PreviousTable string `protobuf:"bytes,4,opt,name=previous_table,json=previousTable,proto3" json:"previous_table,omitempty"`
+	// CREATE TABLE statement of it; empty: it is gone.
+	Definition    string `protobuf:"bytes,5,opt,name=definition,proto3" json:"definition,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PastTable) Reset() {
+	*x = PastTable{}
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PastTable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PastTable) ProtoMessage() {}
+
+func (x *PastTable) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PastTable.ProtoReflect.Descriptor instead.
+func (*PastTable) Descriptor() ([]byte, []int) {
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *PastTable) GetDatabase() string {
+	if x != nil {
+		return x.Database
+	}
+	return ""
+}
+
+func (x *PastTable) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *PastTable) GetPreviousDatabase() string {
+	if x != nil {
+		return x.PreviousDatabase
+	}
+	return ""
+}
+
+func (x *PastTable) GetPreviousTable() string {
+	if x != nil {
+		return x.PreviousTable
+	}
+	return ""
+}
+
+func (x *PastTable) GetDefinition() string {
+	if x != nil {
+		return x.Definition
+	}
+	return ""
+}
+
+// DefineTablesResponse says what came of it.
+type DefineTablesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tables that are known at the place now.
+	Tables uint32 `protobuf:"varint,1,opt,name=tables,proto3" json:"tables,omitempty"`
+	// Statements that were replayed.
+	Statements    uint32 `protobuf:"varint,2,opt,name=statements,proto3" json:"statements,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DefineTablesResponse) Reset() {
+	*x = DefineTablesResponse{}
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DefineTablesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DefineTablesResponse) ProtoMessage() {}
+
+func (x *DefineTablesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DefineTablesResponse.ProtoReflect.Descriptor instead.
+func (*DefineTablesResponse) Descriptor() ([]byte, []int) {
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *DefineTablesResponse) GetTables() uint32 {
+	if x != nil {
+		return x.Tables
+	}
+	return 0
+}
+
+func (x *DefineTablesResponse) GetStatements() uint32 {
+	if x != nil {
+		return x.Statements
+	}
+	return 0
+}
+
 var File_rowmesh_capture_v1_capture_service_proto protoreflect.FileDescriptor
 
 const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
@@ -3016,7 +3331,7 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\rSnapshotTable\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\tR\x05table\x12\x1c\n" +
 	"\tcondition\x18\x02 \x01(\tR\tcondition\x12#\n" +
-	"\rsurrogate_key\x18\x03 \x01(\tR\fsurrogateKey\"\x82\x05\n" +
+	"\rsurrogate_key\x18\x03 \x01(\tR\fsurrogateKey\"\xa1\x05\n" +
 	"\x04Open\x12\x1a\n" +
 	"\bconsumer\x18\x01 \x01(\tR\bconsumer\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\tR\x06source\x127\n" +
@@ -3034,7 +3349,9 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\x14progress_interval_ms\x18\r \x01(\rR\x12progressIntervalMs\x12\x1c\n" +
 	"\tdelivered\x18\x0e \x03(\fR\tdelivered\x12*\n" +
 	"\x11known_tables_only\x18\x0f \x01(\bR\x0fknownTablesOnly\x12\"\n" +
-	"\rskip_bad_rows\x18\x10 \x01(\bR\vskipBadRows\"\xa5\x02\n" +
+	"\rskip_bad_rows\x18\x10 \x01(\bR\vskipBadRows\x12\x1d\n" +
+	"\n" +
+	"can_define\x18( \x01(\bR\tcanDefine\"\xa5\x02\n" +
 	"\vTableFilter\x12+\n" +
 	"\x11include_databases\x18\x01 \x03(\tR\x10includeDatabases\x12+\n" +
 	"\x11exclude_databases\x18\x02 \x03(\tR\x10excludeDatabases\x12%\n" +
@@ -3107,14 +3424,15 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\x05reset\x18\b \x01(\v2\x19.rowmesh.capture.v1.ResetH\x00R\x05reset\x12A\n" +
 	"\vtable_error\x18\t \x01(\v2\x1e.rowmesh.capture.v1.TableErrorH\x00R\n" +
 	"tableErrorB\t\n" +
-	"\amessage\"\xc1\x01\n" +
+	"\amessage\"\xd9\x01\n" +
 	"\x06Opened\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x16\n" +
 	"\x06flavor\x18\x02 \x01(\tR\x06flavor\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\tR\aversion\x124\n" +
 	"\bposition\x18\x04 \x01(\v2\x18.rowmesh.row.v1.PositionR\bposition\x12\x1b\n" +
 	"\ttime_zone\x18\x05 \x01(\tR\btimeZone\x12\x1a\n" +
-	"\bsnapshot\x18\x06 \x01(\bR\bsnapshot\"\x8e\x02\n" +
+	"\bsnapshot\x18\x06 \x01(\bR\bsnapshot\x12\x16\n" +
+	"\x06define\x18( \x01(\bR\x06define\"\x8e\x02\n" +
 	"\vTableChange\x122\n" +
 	"\x04type\x18\x01 \x01(\x0e2\x1e.rowmesh.capture.v1.ChangeTypeR\x04type\x12\x1a\n" +
 	"\bdatabase\x18\x02 \x01(\tR\bdatabase\x12\x14\n" +
@@ -3217,18 +3535,45 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\x04sent\x18\x03 \x01(\x04R\x04sent\x12\x14\n" +
 	"\x05acked\x18\x04 \x01(\x04R\x05acked\x12\x16\n" +
 	"\x06shared\x18\x05 \x01(\bR\x06shared\x124\n" +
-	"\bposition\x18\x06 \x01(\v2\x18.rowmesh.row.v1.PositionR\bposition*\xbb\x01\n" +
+	"\bposition\x18\x06 \x01(\v2\x18.rowmesh.row.v1.PositionR\bposition\"\xd2\x01\n" +
+	"\x13DefineTablesRequest\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12)\n" +
+	"\x02at\x18\x02 \x01(\v2\x19.rowmesh.capture.v1.StartR\x02at\x125\n" +
+	"\bcomplete\x18\x03 \x01(\v2\x19.rowmesh.capture.v1.StartR\bcomplete\x12A\n" +
+	"\n" +
+	"statements\x18\x04 \x03(\v2!.rowmesh.capture.v1.PastStatementR\n" +
+	"statements\"\xce\x01\n" +
+	"\rPastStatement\x12\x16\n" +
+	"\x06origin\x18\x01 \x01(\tR\x06origin\x124\n" +
+	"\x06offset\x18\x02 \x01(\v2\x1c.rowmesh.row.v1.SourceOffsetR\x06offset\x12\x1a\n" +
+	"\bdatabase\x18\x03 \x01(\tR\bdatabase\x12\x1c\n" +
+	"\tstatement\x18\x04 \x01(\tR\tstatement\x125\n" +
+	"\x06tables\x18\x05 \x03(\v2\x1d.rowmesh.capture.v1.PastTableR\x06tables\"\xb1\x01\n" +
+	"\tPastTable\x12\x1a\n" +
+	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x14\n" +
+	"\x05table\x18\x02 \x01(\tR\x05table\x12+\n" +
+	"\x11previous_database\x18\x03 \x01(\tR\x10previousDatabase\x12%\n" +
+	"\x0eprevious_table\x18\x04 \x01(\tR\rpreviousTable\x12\x1e\n" +
+	"\n" +
+	"definition\x18\x05 \x01(\tR\n" +
+	"definition\"N\n" +
+	"\x14DefineTablesResponse\x12\x16\n" +
+	"\x06tables\x18\x01 \x01(\rR\x06tables\x12\x1e\n" +
+	"\n" +
+	"statements\x18\x02 \x01(\rR\n" +
+	"statements*\xbb\x01\n" +
 	"\x0eSnapshotAction\x12\x1f\n" +
 	"\x1bSNAPSHOT_ACTION_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15SNAPSHOT_ACTION_START\x10\x01\x12\x18\n" +
 	"\x14SNAPSHOT_ACTION_STOP\x10\x02\x12\x19\n" +
 	"\x15SNAPSHOT_ACTION_PAUSE\x10\x03\x12\x1a\n" +
 	"\x16SNAPSHOT_ACTION_RESUME\x10\x04\x12\x1c\n" +
-	"\x18SNAPSHOT_ACTION_THROTTLE\x10\x05*L\n" +
+	"\x18SNAPSHOT_ACTION_THROTTLE\x10\x05*e\n" +
 	"\bDdlScope\x12\x19\n" +
 	"\x15DDL_SCOPE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rDDL_SCOPE_ALL\x10\x01\x12\x12\n" +
-	"\x0eDDL_SCOPE_NONE\x10\x02*\xca\x01\n" +
+	"\x0eDDL_SCOPE_NONE\x10\x02\x12\x17\n" +
+	"\x13DDL_SCOPE_DATABASES\x10\x03*\xca\x01\n" +
 	"\vLockingMode\x12\x1c\n" +
 	"\x18LOCKING_MODE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14LOCKING_MODE_MINIMAL\x10\x01\x12\x19\n" +
@@ -3262,10 +3607,11 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\x1dSNAPSHOT_STATE_UNKNOWN_SCHEMA\x10\x06\x12 \n" +
 	"\x1cSNAPSHOT_STATE_SQL_EXCEPTION\x10\a\x12\x1a\n" +
 	"\x16SNAPSHOT_STATE_SKIPPED\x10\b\x12\x1a\n" +
-	"\x16SNAPSHOT_STATE_STOPPED\x10\t2\xd7\x01\n" +
+	"\x16SNAPSHOT_STATE_STOPPED\x10\t2\xbc\x02\n" +
 	"\x0eCaptureService\x12\\\n" +
 	"\tSubscribe\x12$.rowmesh.capture.v1.SubscribeRequest\x1a%.rowmesh.capture.v1.SubscribeResponse(\x010\x01\x12g\n" +
-	"\x0eDescribeSource\x12).rowmesh.capture.v1.DescribeSourceRequest\x1a*.rowmesh.capture.v1.DescribeSourceResponseBCZAgithub.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1;capturev1b\x06proto3"
+	"\x0eDescribeSource\x12).rowmesh.capture.v1.DescribeSourceRequest\x1a*.rowmesh.capture.v1.DescribeSourceResponse\x12c\n" +
+	"\fDefineTables\x12'.rowmesh.capture.v1.DefineTablesRequest\x1a(.rowmesh.capture.v1.DefineTablesResponse(\x01BCZAgithub.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1;capturev1b\x06proto3"
 
 var (
 	file_rowmesh_capture_v1_capture_service_proto_rawDescOnce sync.Once
@@ -3280,7 +3626,7 @@ func file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP() []byte {
 }
 
 var file_rowmesh_capture_v1_capture_service_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_rowmesh_capture_v1_capture_service_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_rowmesh_capture_v1_capture_service_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_rowmesh_capture_v1_capture_service_proto_goTypes = []any{
 	(SnapshotAction)(0),            // 0: rowmesh.capture.v1.SnapshotAction
 	(DdlScope)(0),                  // 1: rowmesh.capture.v1.DdlScope
@@ -3312,16 +3658,20 @@ var file_rowmesh_capture_v1_capture_service_proto_goTypes = []any{
 	(*DescribeSourceResponse)(nil), // 27: rowmesh.capture.v1.DescribeSourceResponse
 	(*TableInfo)(nil),              // 28: rowmesh.capture.v1.TableInfo
 	(*Subscriber)(nil),             // 29: rowmesh.capture.v1.Subscriber
-	nil,                            // 30: rowmesh.capture.v1.Shard.PinsEntry
-	nil,                            // 31: rowmesh.capture.v1.SnapshotOptions.SelectOverridesEntry
-	nil,                            // 32: rowmesh.capture.v1.SnapshotOptions.TableMultipliersEntry
-	nil,                            // 33: rowmesh.capture.v1.DescribeSourceResponse.SettingsEntry
-	(*v1.Position)(nil),            // 34: rowmesh.row.v1.Position
-	(*v1.SourceOffset)(nil),        // 35: rowmesh.row.v1.SourceOffset
-	(*v1.Table)(nil),               // 36: rowmesh.row.v1.Table
-	(*v1.Batch)(nil),               // 37: rowmesh.row.v1.Batch
-	(*v1.Checkpoint)(nil),          // 38: rowmesh.row.v1.Checkpoint
-	(v1.Marker)(0),                 // 39: rowmesh.row.v1.Marker
+	(*DefineTablesRequest)(nil),    // 30: rowmesh.capture.v1.DefineTablesRequest
+	(*PastStatement)(nil),          // 31: rowmesh.capture.v1.PastStatement
+	(*PastTable)(nil),              // 32: rowmesh.capture.v1.PastTable
+	(*DefineTablesResponse)(nil),   // 33: rowmesh.capture.v1.DefineTablesResponse
+	nil,                            // 34: rowmesh.capture.v1.Shard.PinsEntry
+	nil,                            // 35: rowmesh.capture.v1.SnapshotOptions.SelectOverridesEntry
+	nil,                            // 36: rowmesh.capture.v1.SnapshotOptions.TableMultipliersEntry
+	nil,                            // 37: rowmesh.capture.v1.DescribeSourceResponse.SettingsEntry
+	(*v1.Position)(nil),            // 38: rowmesh.row.v1.Position
+	(*v1.SourceOffset)(nil),        // 39: rowmesh.row.v1.SourceOffset
+	(*v1.Table)(nil),               // 40: rowmesh.row.v1.Table
+	(*v1.Batch)(nil),               // 41: rowmesh.row.v1.Batch
+	(*v1.Checkpoint)(nil),          // 42: rowmesh.row.v1.Checkpoint
+	(v1.Marker)(0),                 // 43: rowmesh.row.v1.Marker
 }
 var file_rowmesh_capture_v1_capture_service_proto_depIdxs = []int32{
 	10, // 0: rowmesh.capture.v1.SubscribeRequest.open:type_name -> rowmesh.capture.v1.Open
@@ -3335,50 +3685,57 @@ var file_rowmesh_capture_v1_capture_service_proto_depIdxs = []int32{
 	1,  // 8: rowmesh.capture.v1.Open.ddl:type_name -> rowmesh.capture.v1.DdlScope
 	14, // 9: rowmesh.capture.v1.Open.snapshot:type_name -> rowmesh.capture.v1.SnapshotOptions
 	12, // 10: rowmesh.capture.v1.TableFilter.shard:type_name -> rowmesh.capture.v1.Shard
-	30, // 11: rowmesh.capture.v1.Shard.pins:type_name -> rowmesh.capture.v1.Shard.PinsEntry
-	34, // 12: rowmesh.capture.v1.Start.position:type_name -> rowmesh.row.v1.Position
-	35, // 13: rowmesh.capture.v1.Start.offset:type_name -> rowmesh.row.v1.SourceOffset
+	34, // 11: rowmesh.capture.v1.Shard.pins:type_name -> rowmesh.capture.v1.Shard.PinsEntry
+	38, // 12: rowmesh.capture.v1.Start.position:type_name -> rowmesh.row.v1.Position
+	39, // 13: rowmesh.capture.v1.Start.offset:type_name -> rowmesh.row.v1.SourceOffset
 	2,  // 14: rowmesh.capture.v1.SnapshotOptions.locking:type_name -> rowmesh.capture.v1.LockingMode
-	31, // 15: rowmesh.capture.v1.SnapshotOptions.select_overrides:type_name -> rowmesh.capture.v1.SnapshotOptions.SelectOverridesEntry
+	35, // 15: rowmesh.capture.v1.SnapshotOptions.select_overrides:type_name -> rowmesh.capture.v1.SnapshotOptions.SelectOverridesEntry
 	3,  // 16: rowmesh.capture.v1.SnapshotOptions.isolation:type_name -> rowmesh.capture.v1.Isolation
 	4,  // 17: rowmesh.capture.v1.SnapshotOptions.order_by_rows:type_name -> rowmesh.capture.v1.RowOrder
-	32, // 18: rowmesh.capture.v1.SnapshotOptions.table_multipliers:type_name -> rowmesh.capture.v1.SnapshotOptions.TableMultipliersEntry
+	36, // 18: rowmesh.capture.v1.SnapshotOptions.table_multipliers:type_name -> rowmesh.capture.v1.SnapshotOptions.TableMultipliersEntry
 	11, // 19: rowmesh.capture.v1.SnapshotOptions.known:type_name -> rowmesh.capture.v1.TableFilter
 	18, // 20: rowmesh.capture.v1.SubscribeResponse.opened:type_name -> rowmesh.capture.v1.Opened
-	36, // 21: rowmesh.capture.v1.SubscribeResponse.schema:type_name -> rowmesh.row.v1.Table
-	37, // 22: rowmesh.capture.v1.SubscribeResponse.batch:type_name -> rowmesh.row.v1.Batch
+	40, // 21: rowmesh.capture.v1.SubscribeResponse.schema:type_name -> rowmesh.row.v1.Table
+	41, // 22: rowmesh.capture.v1.SubscribeResponse.batch:type_name -> rowmesh.row.v1.Batch
 	20, // 23: rowmesh.capture.v1.SubscribeResponse.ddl:type_name -> rowmesh.capture.v1.Ddl
 	21, // 24: rowmesh.capture.v1.SubscribeResponse.snapshot:type_name -> rowmesh.capture.v1.SnapshotProgress
 	22, // 25: rowmesh.capture.v1.SubscribeResponse.progress:type_name -> rowmesh.capture.v1.Progress
 	23, // 26: rowmesh.capture.v1.SubscribeResponse.gap:type_name -> rowmesh.capture.v1.Gap
 	24, // 27: rowmesh.capture.v1.SubscribeResponse.reset:type_name -> rowmesh.capture.v1.Reset
 	25, // 28: rowmesh.capture.v1.SubscribeResponse.table_error:type_name -> rowmesh.capture.v1.TableError
-	34, // 29: rowmesh.capture.v1.Opened.position:type_name -> rowmesh.row.v1.Position
+	38, // 29: rowmesh.capture.v1.Opened.position:type_name -> rowmesh.row.v1.Position
 	5,  // 30: rowmesh.capture.v1.TableChange.type:type_name -> rowmesh.capture.v1.ChangeType
-	36, // 31: rowmesh.capture.v1.TableChange.after:type_name -> rowmesh.row.v1.Table
+	40, // 31: rowmesh.capture.v1.TableChange.after:type_name -> rowmesh.row.v1.Table
 	19, // 32: rowmesh.capture.v1.Ddl.changes:type_name -> rowmesh.capture.v1.TableChange
-	38, // 33: rowmesh.capture.v1.Ddl.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
-	39, // 34: rowmesh.capture.v1.Ddl.marker:type_name -> rowmesh.row.v1.Marker
-	38, // 35: rowmesh.capture.v1.SnapshotProgress.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
+	42, // 33: rowmesh.capture.v1.Ddl.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
+	43, // 34: rowmesh.capture.v1.Ddl.marker:type_name -> rowmesh.row.v1.Marker
+	42, // 35: rowmesh.capture.v1.SnapshotProgress.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
 	6,  // 36: rowmesh.capture.v1.SnapshotProgress.state:type_name -> rowmesh.capture.v1.SnapshotState
-	38, // 37: rowmesh.capture.v1.Progress.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
-	34, // 38: rowmesh.capture.v1.Gap.oldest:type_name -> rowmesh.row.v1.Position
-	34, // 39: rowmesh.capture.v1.TableError.position:type_name -> rowmesh.row.v1.Position
+	42, // 37: rowmesh.capture.v1.Progress.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
+	38, // 38: rowmesh.capture.v1.Gap.oldest:type_name -> rowmesh.row.v1.Position
+	38, // 39: rowmesh.capture.v1.TableError.position:type_name -> rowmesh.row.v1.Position
 	11, // 40: rowmesh.capture.v1.DescribeSourceRequest.tables:type_name -> rowmesh.capture.v1.TableFilter
-	34, // 41: rowmesh.capture.v1.DescribeSourceResponse.position:type_name -> rowmesh.row.v1.Position
-	33, // 42: rowmesh.capture.v1.DescribeSourceResponse.settings:type_name -> rowmesh.capture.v1.DescribeSourceResponse.SettingsEntry
+	38, // 41: rowmesh.capture.v1.DescribeSourceResponse.position:type_name -> rowmesh.row.v1.Position
+	37, // 42: rowmesh.capture.v1.DescribeSourceResponse.settings:type_name -> rowmesh.capture.v1.DescribeSourceResponse.SettingsEntry
 	28, // 43: rowmesh.capture.v1.DescribeSourceResponse.tables:type_name -> rowmesh.capture.v1.TableInfo
 	29, // 44: rowmesh.capture.v1.DescribeSourceResponse.subscribers:type_name -> rowmesh.capture.v1.Subscriber
-	34, // 45: rowmesh.capture.v1.Subscriber.position:type_name -> rowmesh.row.v1.Position
-	7,  // 46: rowmesh.capture.v1.CaptureService.Subscribe:input_type -> rowmesh.capture.v1.SubscribeRequest
-	26, // 47: rowmesh.capture.v1.CaptureService.DescribeSource:input_type -> rowmesh.capture.v1.DescribeSourceRequest
-	17, // 48: rowmesh.capture.v1.CaptureService.Subscribe:output_type -> rowmesh.capture.v1.SubscribeResponse
-	27, // 49: rowmesh.capture.v1.CaptureService.DescribeSource:output_type -> rowmesh.capture.v1.DescribeSourceResponse
-	48, // [48:50] is the sub-list for method output_type
-	46, // [46:48] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	38, // 45: rowmesh.capture.v1.Subscriber.position:type_name -> rowmesh.row.v1.Position
+	13, // 46: rowmesh.capture.v1.DefineTablesRequest.at:type_name -> rowmesh.capture.v1.Start
+	13, // 47: rowmesh.capture.v1.DefineTablesRequest.complete:type_name -> rowmesh.capture.v1.Start
+	31, // 48: rowmesh.capture.v1.DefineTablesRequest.statements:type_name -> rowmesh.capture.v1.PastStatement
+	39, // 49: rowmesh.capture.v1.PastStatement.offset:type_name -> rowmesh.row.v1.SourceOffset
+	32, // 50: rowmesh.capture.v1.PastStatement.tables:type_name -> rowmesh.capture.v1.PastTable
+	7,  // 51: rowmesh.capture.v1.CaptureService.Subscribe:input_type -> rowmesh.capture.v1.SubscribeRequest
+	26, // 52: rowmesh.capture.v1.CaptureService.DescribeSource:input_type -> rowmesh.capture.v1.DescribeSourceRequest
+	30, // 53: rowmesh.capture.v1.CaptureService.DefineTables:input_type -> rowmesh.capture.v1.DefineTablesRequest
+	17, // 54: rowmesh.capture.v1.CaptureService.Subscribe:output_type -> rowmesh.capture.v1.SubscribeResponse
+	27, // 55: rowmesh.capture.v1.CaptureService.DescribeSource:output_type -> rowmesh.capture.v1.DescribeSourceResponse
+	33, // 56: rowmesh.capture.v1.CaptureService.DefineTables:output_type -> rowmesh.capture.v1.DefineTablesResponse
+	54, // [54:57] is the sub-list for method output_type
+	51, // [51:54] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_rowmesh_capture_v1_capture_service_proto_init() }
@@ -3418,7 +3775,7 @@ func file_rowmesh_capture_v1_capture_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rowmesh_capture_v1_capture_service_proto_rawDesc), len(file_rowmesh_capture_v1_capture_service_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   27,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

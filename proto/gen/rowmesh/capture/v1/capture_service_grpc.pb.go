@@ -23,6 +23,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	CaptureService_Subscribe_FullMethodName      = "/rowmesh.capture.v1.CaptureService/Subscribe"
 	CaptureService_DescribeSource_FullMethodName = "/rowmesh.capture.v1.CaptureService/DescribeSource"
+	CaptureService_DefineTables_FullMethodName   = "/rowmesh.capture.v1.CaptureService/DefineTables"
 )
 
 // CaptureServiceClient is the client API for CaptureService service.
@@ -48,6 +49,10 @@ type CaptureServiceClient interface {
 	Subscribe(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubscribeRequest, SubscribeResponse], error)
 	// DescribeSource says what a source is: version, settings that matter, tables with size estimates.
 	DescribeSource(ctx context.Context, in *DescribeSourceRequest, opts ...grpc.CallOption) (*DescribeSourceResponse, error)
+	// DefineTables tells what shaped the tables of a source up to a place of its log, in the order of the log, where the capturers' own store has lost it. They replay
+	// it, store the tables as they are at that place, and follow the log from there to its end, before they answer. An answer means that a subscription that starts
+	// at the place, or behind it, knows the tables.
+	DefineTables(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[DefineTablesRequest, DefineTablesResponse], error)
 }
 
 type captureServiceClient struct {
@@ -81,6 +86,19 @@ func (c *captureServiceClient) DescribeSource(ctx context.Context, in *DescribeS
 	return out, nil
 }
 
+func (c *captureServiceClient) DefineTables(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[DefineTablesRequest, DefineTablesResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &CaptureService_ServiceDesc.Streams[1], CaptureService_DefineTables_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[DefineTablesRequest, DefineTablesResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CaptureService_DefineTablesClient = grpc.ClientStreamingClient[DefineTablesRequest, DefineTablesResponse]
+
 // CaptureServiceServer is the server API for CaptureService service.
 // All implementations must embed UnimplementedCaptureServiceServer
 // for forward compatibility.
@@ -104,6 +122,10 @@ type CaptureServiceServer interface {
 	Subscribe(grpc.BidiStreamingServer[SubscribeRequest, SubscribeResponse]) error
 	// DescribeSource says what a source is: version, settings that matter, tables with size estimates.
 	DescribeSource(context.Context, *DescribeSourceRequest) (*DescribeSourceResponse, error)
+	// DefineTables tells what shaped the tables of a source up to a place of its log, in the order of the log, where the capturers' own store has lost it. They replay
+	// it, store the tables as they are at that place, and follow the log from there to its end, before they answer. An answer means that a subscription that starts
+	// at the place, or behind it, knows the tables.
+	DefineTables(grpc.ClientStreamingServer[DefineTablesRequest, DefineTablesResponse]) error
 	mustEmbedUnimplementedCaptureServiceServer()
 }
 
@@ -119,6 +141,9 @@ func (UnimplementedCaptureServiceServer) Subscribe(grpc.BidiStreamingServer[Subs
 }
 func (UnimplementedCaptureServiceServer) DescribeSource(context.Context, *DescribeSourceRequest) (*DescribeSourceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DescribeSource not implemented")
+}
+func (UnimplementedCaptureServiceServer) DefineTables(grpc.ClientStreamingServer[DefineTablesRequest, DefineTablesResponse]) error {
+	return status.Error(codes.Unimplemented, "method DefineTables not implemented")
 }
 func (UnimplementedCaptureServiceServer) mustEmbedUnimplementedCaptureServiceServer() {}
 func (UnimplementedCaptureServiceServer) testEmbeddedByValue()                        {}
@@ -166,6 +191,13 @@ func _CaptureService_DescribeSource_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CaptureService_DefineTables_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(CaptureServiceServer).DefineTables(&grpc.GenericServerStream[DefineTablesRequest, DefineTablesResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CaptureService_DefineTablesServer = grpc.ClientStreamingServer[DefineTablesRequest, DefineTablesResponse]
+
 // CaptureService_ServiceDesc is the grpc.ServiceDesc for CaptureService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -183,6 +215,11 @@ var CaptureService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Subscribe",
 			Handler:       _CaptureService_Subscribe_Handler,
 			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "DefineTables",
+			Handler:       _CaptureService_DefineTables_Handler,
 			ClientStreams: true,
 		},
 	},
