@@ -2248,7 +2248,9 @@ type SnapshotProgress struct {
 	// Milliseconds until the table is read at this speed; 0 if unknown.
 	LeftMs uint64 `protobuf:"varint,19,opt,name=left_ms,json=leftMs,proto3" json:"left_ms,omitempty"`
 	// Why reading rests (a limit that was set, or the server's load); empty if it does not.
-	Resting       string `protobuf:"bytes,20,opt,name=resting,proto3" json:"resting,omitempty"`
+	Resting string `protobuf:"bytes,20,opt,name=resting,proto3" json:"resting,omitempty"`
+	// Tables of the snapshot that the subscription began with, "database.table" in reading order; only in its first message.
+	TableNames    []string `protobuf:"bytes,21,rep,name=table_names,json=tableNames,proto3" json:"table_names,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2421,6 +2423,13 @@ func (x *SnapshotProgress) GetResting() string {
 		return x.Resting
 	}
 	return ""
+}
+
+func (x *SnapshotProgress) GetTableNames() []string {
+	if x != nil {
+		return x.TableNames
+	}
+	return nil
 }
 
 // Progress says that everything up to checkpoint was seen and nothing more of it concerns this subscription.
@@ -3460,7 +3469,7 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"checkpoint\x12\x1c\n" +
 	"\ttruncated\x18\x0e \x03(\tR\ttruncated\x12\x16\n" +
 	"\x06tables\x18\x0f \x03(\tR\x06tables\x12.\n" +
-	"\x06marker\x18\x10 \x01(\x0e2\x16.rowmesh.row.v1.MarkerR\x06marker\"\x8d\x05\n" +
+	"\x06marker\x18\x10 \x01(\x0e2\x16.rowmesh.row.v1.MarkerR\x06marker\"\xae\x05\n" +
 	"\x10SnapshotProgress\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\tR\x05table\x12\x1b\n" +
 	"\trows_done\x18\x02 \x01(\x04R\browsDone\x12%\n" +
@@ -3487,7 +3496,9 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"chunksLeft\x12&\n" +
 	"\x0frows_per_second\x18\x12 \x01(\x04R\rrowsPerSecond\x12\x17\n" +
 	"\aleft_ms\x18\x13 \x01(\x04R\x06leftMs\x12\x18\n" +
-	"\aresting\x18\x14 \x01(\tR\aresting\"|\n" +
+	"\aresting\x18\x14 \x01(\tR\aresting\x12\x1f\n" +
+	"\vtable_names\x18\x15 \x03(\tR\n" +
+	"tableNames\"|\n" +
 	"\bProgress\x12:\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\v2\x1a.rowmesh.row.v1.CheckpointR\n" +

@@ -1259,7 +1259,9 @@ type LaneProgress struct {
 	// Tables done.
 	SnapshotTablesDone uint32 `protobuf:"varint,14,opt,name=snapshot_tables_done,json=snapshotTablesDone,proto3" json:"snapshot_tables_done,omitempty"`
 	// Commits so far.
-	Commits       uint64 `protobuf:"varint,15,opt,name=commits,proto3" json:"commits,omitempty"`
+	Commits uint64 `protobuf:"varint,15,opt,name=commits,proto3" json:"commits,omitempty"`
+	// Snapshots that were asked for while the lane streamed: those that run, and the last ones that ended.
+	Snapshots     []*SnapshotStatus `protobuf:"bytes,16,rep,name=snapshots,proto3" json:"snapshots,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1399,6 +1401,889 @@ func (x *LaneProgress) GetCommits() uint64 {
 	return 0
 }
 
+func (x *LaneProgress) GetSnapshots() []*SnapshotStatus {
+	if x != nil {
+		return x.Snapshots
+	}
+	return nil
+}
+
+// StartSnapshotRequest says what to read.
+type StartSnapshotRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Connector.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Names the snapshot; empty: one is made up. The same id again changes nothing while the snapshot runs.
+	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// The stream waits until the tables are read; otherwise they are read beside it.
+	Blocking bool `protobuf:"varint,3,opt,name=blocking,proto3" json:"blocking,omitempty"`
+	// "database.table", or regular expressions (Java's) on it.
+	Tables []string `protobuf:"bytes,4,rep,name=tables,proto3" json:"tables,omitempty"`
+	// Which rows are wanted, by table or regular expression: the first that matches counts.
+	Conditions []*SnapshotCondition `protobuf:"bytes,5,rep,name=conditions,proto3" json:"conditions,omitempty"`
+	// Column to read the tables by, in place of their keys.
+	SurrogateKey string `protobuf:"bytes,6,opt,name=surrogate_key,json=surrogateKey,proto3" json:"surrogate_key,omitempty"`
+	// Rows per chunk; 0: incremental.snapshot.chunk.size.
+	ChunkRows uint32 `protobuf:"varint,7,opt,name=chunk_rows,json=chunkRows,proto3" json:"chunk_rows,omitempty"`
+	// Most rows read a second; 0: no limit.
+	RowsPerSecond uint64 `protobuf:"varint,8,opt,name=rows_per_second,json=rowsPerSecond,proto3" json:"rows_per_second,omitempty"`
+	// Most bytes of packed rows read a second; 0: no limit.
+	BytesPerSecond uint64 `protobuf:"varint,9,opt,name=bytes_per_second,json=bytesPerSecond,proto3" json:"bytes_per_second,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *StartSnapshotRequest) Reset() {
+	*x = StartSnapshotRequest{}
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartSnapshotRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartSnapshotRequest) ProtoMessage() {}
+
+func (x *StartSnapshotRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartSnapshotRequest.ProtoReflect.Descriptor instead.
+func (*StartSnapshotRequest) Descriptor() ([]byte, []int) {
+	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *StartSnapshotRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *StartSnapshotRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *StartSnapshotRequest) GetBlocking() bool {
+	if x != nil {
+		return x.Blocking
+	}
+	return false
+}
+
+func (x *StartSnapshotRequest) GetTables() []string {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+func (x *StartSnapshotRequest) GetConditions() []*SnapshotCondition {
+	if x != nil {
+		return x.Conditions
+	}
+	return nil
+}
+
+func (x *StartSnapshotRequest) GetSurrogateKey() string {
+	if x != nil {
+		return x.SurrogateKey
+	}
+	return ""
+}
+
+func (x *StartSnapshotRequest) GetChunkRows() uint32 {
+	if x != nil {
+		return x.ChunkRows
+	}
+	return 0
+}
+
+func (x *StartSnapshotRequest) GetRowsPerSecond() uint64 {
+	if x != nil {
+		return x.RowsPerSecond
+	}
+	return 0
+}
+
+func (x *StartSnapshotRequest) GetBytesPerSecond() uint64 {
+	if x != nil {
+		return x.BytesPerSecond
+	}
+	return 0
+}
+
+// SnapshotCondition says which rows of a table are wanted.
+type SnapshotCondition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "database.table", or a regular expression on it.
+	Table string `protobuf:"bytes,1,opt,name=table,proto3" json:"table,omitempty"`
+	// SQL expression; for a blocking snapshot a whole SELECT.
+	Filter        string `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotCondition) Reset() {
+	*x = SnapshotCondition{}
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotCondition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotCondition) ProtoMessage() {}
+
+func (x *SnapshotCondition) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotCondition.ProtoReflect.Descriptor instead.
+func (*SnapshotCondition) Descriptor() ([]byte, []int) {
+	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *SnapshotCondition) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *SnapshotCondition) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+// StartSnapshotResponse names the snapshot.
+type StartSnapshotResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Tables that are read, over all tasks.
+	Tables        []string `protobuf:"bytes,2,rep,name=tables,proto3" json:"tables,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartSnapshotResponse) Reset() {
+	*x = StartSnapshotResponse{}
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartSnapshotResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartSnapshotResponse) ProtoMessage() {}
+
+func (x *StartSnapshotResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartSnapshotResponse.ProtoReflect.Descriptor instead.
+func (*StartSnapshotResponse) Descriptor() ([]byte, []int) {
+	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *StartSnapshotResponse) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *StartSnapshotResponse) GetTables() []string {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+// ControlSnapshotRequest says what to do with snapshots.
+type ControlSnapshotRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Connector.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Snapshot; empty: all of the connector.
+	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// "stop", "pause", "resume" or "throttle".
+	Action string `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`
+	// Tables to stop; empty: all.
+	Tables []string `protobuf:"bytes,4,rep,name=tables,proto3" json:"tables,omitempty"`
+	// With "throttle": rows per chunk; 0: as before.
+	ChunkRows uint32 `protobuf:"varint,5,opt,name=chunk_rows,json=chunkRows,proto3" json:"chunk_rows,omitempty"`
+	// With "throttle": most rows read a second; 0: no limit.
+	RowsPerSecond uint64 `protobuf:"varint,6,opt,name=rows_per_second,json=rowsPerSecond,proto3" json:"rows_per_second,omitempty"`
+	// With "throttle": most bytes read a second; 0: no limit.
+	BytesPerSecond uint64 `protobuf:"varint,7,opt,name=bytes_per_second,json=bytesPerSecond,proto3" json:"bytes_per_second,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ControlSnapshotRequest) Reset() {
+	*x = ControlSnapshotRequest{}
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ControlSnapshotRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ControlSnapshotRequest) ProtoMessage() {}
+
+func (x *ControlSnapshotRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ControlSnapshotRequest.ProtoReflect.Descriptor instead.
+func (*ControlSnapshotRequest) Descriptor() ([]byte, []int) {
+	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ControlSnapshotRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ControlSnapshotRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ControlSnapshotRequest) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *ControlSnapshotRequest) GetTables() []string {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+func (x *ControlSnapshotRequest) GetChunkRows() uint32 {
+	if x != nil {
+		return x.ChunkRows
+	}
+	return 0
+}
+
+func (x *ControlSnapshotRequest) GetRowsPerSecond() uint64 {
+	if x != nil {
+		return x.RowsPerSecond
+	}
+	return 0
+}
+
+func (x *ControlSnapshotRequest) GetBytesPerSecond() uint64 {
+	if x != nil {
+		return x.BytesPerSecond
+	}
+	return 0
+}
+
+// ControlSnapshotResponse says that it is done.
+type ControlSnapshotResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ControlSnapshotResponse) Reset() {
+	*x = ControlSnapshotResponse{}
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ControlSnapshotResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ControlSnapshotResponse) ProtoMessage() {}
+
+func (x *ControlSnapshotResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ControlSnapshotResponse.ProtoReflect.Descriptor instead.
+func (*ControlSnapshotResponse) Descriptor() ([]byte, []int) {
+	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{28}
+}
+
+// ListSnapshotsRequest names a connector.
+type ListSnapshotsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Connector.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSnapshotsRequest) Reset() {
+	*x = ListSnapshotsRequest{}
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSnapshotsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSnapshotsRequest) ProtoMessage() {}
+
+func (x *ListSnapshotsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSnapshotsRequest.ProtoReflect.Descriptor instead.
+func (*ListSnapshotsRequest) Descriptor() ([]byte, []int) {
+	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ListSnapshotsRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// ListSnapshotsResponse holds its snapshots.
+type ListSnapshotsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By task, then in the order of their beginning.
+	Snapshots     []*SnapshotStatus `protobuf:"bytes,1,rep,name=snapshots,proto3" json:"snapshots,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSnapshotsResponse) Reset() {
+	*x = ListSnapshotsResponse{}
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSnapshotsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSnapshotsResponse) ProtoMessage() {}
+
+func (x *ListSnapshotsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSnapshotsResponse.ProtoReflect.Descriptor instead.
+func (*ListSnapshotsResponse) Descriptor() ([]byte, []int) {
+	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ListSnapshotsResponse) GetSnapshots() []*SnapshotStatus {
+	if x != nil {
+		return x.Snapshots
+	}
+	return nil
+}
+
+// SnapshotStatus is how far a snapshot is on one lane.
+type SnapshotStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Task.
+	Task uint32 `protobuf:"varint,2,opt,name=task,proto3" json:"task,omitempty"`
+	// "incremental" or "blocking".
+	Type string `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
+	// "PENDING", "RUNNING", "PAUSED", "COMPLETED" or "STOPPED".
+	State string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	// Its tables on this lane, in order.
+	Tables []*SnapshotTableStatus `protobuf:"bytes,5,rep,name=tables,proto3" json:"tables,omitempty"`
+	// When it was asked for, milliseconds since the Unix epoch; 0 if that was before the lane last started.
+	StartedMs int64 `protobuf:"varint,6,opt,name=started_ms,json=startedMs,proto3" json:"started_ms,omitempty"`
+	// When it ended; 0: it has not.
+	EndedMs int64 `protobuf:"varint,7,opt,name=ended_ms,json=endedMs,proto3" json:"ended_ms,omitempty"`
+	// Why reading rests: a limit, or the server's load; empty if it does not.
+	Resting       string `protobuf:"bytes,8,opt,name=resting,proto3" json:"resting,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotStatus) Reset() {
+	*x = SnapshotStatus{}
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotStatus) ProtoMessage() {}
+
+func (x *SnapshotStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotStatus.ProtoReflect.Descriptor instead.
+func (*SnapshotStatus) Descriptor() ([]byte, []int) {
+	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *SnapshotStatus) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SnapshotStatus) GetTask() uint32 {
+	if x != nil {
+		return x.Task
+	}
+	return 0
+}
+
+func (x *SnapshotStatus) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *SnapshotStatus) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *SnapshotStatus) GetTables() []*SnapshotTableStatus {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+func (x *SnapshotStatus) GetStartedMs() int64 {
+	if x != nil {
+		return x.StartedMs
+	}
+	return 0
+}
+
+func (x *SnapshotStatus) GetEndedMs() int64 {
+	if x != nil {
+		return x.EndedMs
+	}
+	return 0
+}
+
+func (x *SnapshotStatus) GetResting() string {
+	if x != nil {
+		return x.Resting
+	}
+	return ""
+}
+
+// SnapshotTableStatus is how far one table is.
+type SnapshotTableStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "database.table".
+	Table string `protobuf:"bytes,1,opt,name=table,proto3" json:"table,omitempty"`
+	// "PENDING", "RUNNING", "PAUSED", "SUCCEEDED", "EMPTY", "NO_PRIMARY_KEY", "UNKNOWN_SCHEMA", "SQL_EXCEPTION", "SKIPPED" or "STOPPED".
+	State string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	// Rows sent.
+	RowsDone uint64 `protobuf:"varint,3,opt,name=rows_done,json=rowsDone,proto3" json:"rows_done,omitempty"`
+	// Rows by the server's estimate.
+	RowsEstimated uint64 `protobuf:"varint,4,opt,name=rows_estimated,json=rowsEstimated,proto3" json:"rows_estimated,omitempty"`
+	// Chunks sent.
+	ChunksDone uint64 `protobuf:"varint,5,opt,name=chunks_done,json=chunksDone,proto3" json:"chunks_done,omitempty"`
+	// Chunks left, by the estimate.
+	ChunksLeft uint64 `protobuf:"varint,6,opt,name=chunks_left,json=chunksLeft,proto3" json:"chunks_left,omitempty"`
+	// Rows a second, lately.
+	RowsPerSecond uint64 `protobuf:"varint,7,opt,name=rows_per_second,json=rowsPerSecond,proto3" json:"rows_per_second,omitempty"`
+	// Milliseconds until it is read; 0 if unknown.
+	LeftMs uint64 `protobuf:"varint,8,opt,name=left_ms,json=leftMs,proto3" json:"left_ms,omitempty"`
+	// Why it ended early; empty if it did not.
+	Error         string `protobuf:"bytes,9,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotTableStatus) Reset() {
+	*x = SnapshotTableStatus{}
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotTableStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotTableStatus) ProtoMessage() {}
+
+func (x *SnapshotTableStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotTableStatus.ProtoReflect.Descriptor instead.
+func (*SnapshotTableStatus) Descriptor() ([]byte, []int) {
+	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *SnapshotTableStatus) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *SnapshotTableStatus) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *SnapshotTableStatus) GetRowsDone() uint64 {
+	if x != nil {
+		return x.RowsDone
+	}
+	return 0
+}
+
+func (x *SnapshotTableStatus) GetRowsEstimated() uint64 {
+	if x != nil {
+		return x.RowsEstimated
+	}
+	return 0
+}
+
+func (x *SnapshotTableStatus) GetChunksDone() uint64 {
+	if x != nil {
+		return x.ChunksDone
+	}
+	return 0
+}
+
+func (x *SnapshotTableStatus) GetChunksLeft() uint64 {
+	if x != nil {
+		return x.ChunksLeft
+	}
+	return 0
+}
+
+func (x *SnapshotTableStatus) GetRowsPerSecond() uint64 {
+	if x != nil {
+		return x.RowsPerSecond
+	}
+	return 0
+}
+
+func (x *SnapshotTableStatus) GetLeftMs() uint64 {
+	if x != nil {
+		return x.LeftMs
+	}
+	return 0
+}
+
+func (x *SnapshotTableStatus) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+// SignalRequest is a signal.
+type SignalRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Connector.
+	Connector string `protobuf:"bytes,1,opt,name=connector,proto3" json:"connector,omitempty"`
+	// Id.
+	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// Type, as Debezium's: "execute-snapshot", "stop-snapshot" and so on.
+	Type string `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
+	// JSON object.
+	Data          string `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignalRequest) Reset() {
+	*x = SignalRequest{}
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignalRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignalRequest) ProtoMessage() {}
+
+func (x *SignalRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignalRequest.ProtoReflect.Descriptor instead.
+func (*SignalRequest) Descriptor() ([]byte, []int) {
+	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *SignalRequest) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+func (x *SignalRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SignalRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *SignalRequest) GetData() string {
+	if x != nil {
+		return x.Data
+	}
+	return ""
+}
+
+// SignalResponse is what the lanes here made of it.
+type SignalResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each lane of the connector.
+	Lanes         []*SignalOutcome `protobuf:"bytes,1,rep,name=lanes,proto3" json:"lanes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignalResponse) Reset() {
+	*x = SignalResponse{}
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignalResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignalResponse) ProtoMessage() {}
+
+func (x *SignalResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignalResponse.ProtoReflect.Descriptor instead.
+func (*SignalResponse) Descriptor() ([]byte, []int) {
+	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *SignalResponse) GetLanes() []*SignalOutcome {
+	if x != nil {
+		return x.Lanes
+	}
+	return nil
+}
+
+// SignalOutcome is what one lane made of a signal.
+type SignalOutcome struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Task.
+	Task uint32 `protobuf:"varint,1,opt,name=task,proto3" json:"task,omitempty"`
+	// Kind of the error, as in errs; empty: it was taken.
+	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	// The error.
+	Error string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	// Tables that the lane reads for it.
+	Tables        []string `protobuf:"bytes,4,rep,name=tables,proto3" json:"tables,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignalOutcome) Reset() {
+	*x = SignalOutcome{}
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignalOutcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignalOutcome) ProtoMessage() {}
+
+func (x *SignalOutcome) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_control_v1_control_service_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignalOutcome.ProtoReflect.Descriptor instead.
+func (*SignalOutcome) Descriptor() ([]byte, []int) {
+	return file_rowmesh_control_v1_control_service_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *SignalOutcome) GetTask() uint32 {
+	if x != nil {
+		return x.Task
+	}
+	return 0
+}
+
+func (x *SignalOutcome) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *SignalOutcome) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *SignalOutcome) GetTables() []string {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
 var File_rowmesh_control_v1_control_service_proto protoreflect.FileDescriptor
 
 const file_rowmesh_control_v1_control_service_proto_rawDesc = "" +
@@ -1469,7 +2354,7 @@ const file_rowmesh_control_v1_control_service_proto_rawDesc = "" +
 	"\rReportRequest\"b\n" +
 	"\x0eReportResponse\x126\n" +
 	"\x05lanes\x18\x01 \x03(\v2 .rowmesh.control.v1.LaneProgressR\x05lanes\x12\x18\n" +
-	"\asources\x18\x02 \x03(\tR\asources\"\xa6\x04\n" +
+	"\asources\x18\x02 \x03(\tR\asources\"\xe8\x04\n" +
 	"\fLaneProgress\x12\x1c\n" +
 	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\rR\x04task\x12\x1e\n" +
@@ -1488,7 +2373,75 @@ const file_rowmesh_control_v1_control_service_proto_rawDesc = "" +
 	"\x17snapshot_rows_estimated\x18\f \x01(\x04R\x15snapshotRowsEstimated\x12'\n" +
 	"\x0fsnapshot_tables\x18\r \x01(\rR\x0esnapshotTables\x120\n" +
 	"\x14snapshot_tables_done\x18\x0e \x01(\rR\x12snapshotTablesDone\x12\x18\n" +
-	"\acommits\x18\x0f \x01(\x04R\acommits2\xa2\x06\n" +
+	"\acommits\x18\x0f \x01(\x04R\acommits\x12@\n" +
+	"\tsnapshots\x18\x10 \x03(\v2\".rowmesh.control.v1.SnapshotStatusR\tsnapshots\"\xcb\x02\n" +
+	"\x14StartSnapshotRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
+	"\bblocking\x18\x03 \x01(\bR\bblocking\x12\x16\n" +
+	"\x06tables\x18\x04 \x03(\tR\x06tables\x12E\n" +
+	"\n" +
+	"conditions\x18\x05 \x03(\v2%.rowmesh.control.v1.SnapshotConditionR\n" +
+	"conditions\x12#\n" +
+	"\rsurrogate_key\x18\x06 \x01(\tR\fsurrogateKey\x12\x1d\n" +
+	"\n" +
+	"chunk_rows\x18\a \x01(\rR\tchunkRows\x12&\n" +
+	"\x0frows_per_second\x18\b \x01(\x04R\rrowsPerSecond\x12(\n" +
+	"\x10bytes_per_second\x18\t \x01(\x04R\x0ebytesPerSecond\"A\n" +
+	"\x11SnapshotCondition\x12\x14\n" +
+	"\x05table\x18\x01 \x01(\tR\x05table\x12\x16\n" +
+	"\x06filter\x18\x02 \x01(\tR\x06filter\"?\n" +
+	"\x15StartSnapshotResponse\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06tables\x18\x02 \x03(\tR\x06tables\"\xdd\x01\n" +
+	"\x16ControlSnapshotRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x16\n" +
+	"\x06action\x18\x03 \x01(\tR\x06action\x12\x16\n" +
+	"\x06tables\x18\x04 \x03(\tR\x06tables\x12\x1d\n" +
+	"\n" +
+	"chunk_rows\x18\x05 \x01(\rR\tchunkRows\x12&\n" +
+	"\x0frows_per_second\x18\x06 \x01(\x04R\rrowsPerSecond\x12(\n" +
+	"\x10bytes_per_second\x18\a \x01(\x04R\x0ebytesPerSecond\"\x19\n" +
+	"\x17ControlSnapshotResponse\"*\n" +
+	"\x14ListSnapshotsRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"Y\n" +
+	"\x15ListSnapshotsResponse\x12@\n" +
+	"\tsnapshots\x18\x01 \x03(\v2\".rowmesh.control.v1.SnapshotStatusR\tsnapshots\"\xf3\x01\n" +
+	"\x0eSnapshotStatus\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04task\x18\x02 \x01(\rR\x04task\x12\x12\n" +
+	"\x04type\x18\x03 \x01(\tR\x04type\x12\x14\n" +
+	"\x05state\x18\x04 \x01(\tR\x05state\x12?\n" +
+	"\x06tables\x18\x05 \x03(\v2'.rowmesh.control.v1.SnapshotTableStatusR\x06tables\x12\x1d\n" +
+	"\n" +
+	"started_ms\x18\x06 \x01(\x03R\tstartedMs\x12\x19\n" +
+	"\bended_ms\x18\a \x01(\x03R\aendedMs\x12\x18\n" +
+	"\aresting\x18\b \x01(\tR\aresting\"\x9e\x02\n" +
+	"\x13SnapshotTableStatus\x12\x14\n" +
+	"\x05table\x18\x01 \x01(\tR\x05table\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x1b\n" +
+	"\trows_done\x18\x03 \x01(\x04R\browsDone\x12%\n" +
+	"\x0erows_estimated\x18\x04 \x01(\x04R\rrowsEstimated\x12\x1f\n" +
+	"\vchunks_done\x18\x05 \x01(\x04R\n" +
+	"chunksDone\x12\x1f\n" +
+	"\vchunks_left\x18\x06 \x01(\x04R\n" +
+	"chunksLeft\x12&\n" +
+	"\x0frows_per_second\x18\a \x01(\x04R\rrowsPerSecond\x12\x17\n" +
+	"\aleft_ms\x18\b \x01(\x04R\x06leftMs\x12\x14\n" +
+	"\x05error\x18\t \x01(\tR\x05error\"e\n" +
+	"\rSignalRequest\x12\x1c\n" +
+	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
+	"\x04type\x18\x03 \x01(\tR\x04type\x12\x12\n" +
+	"\x04data\x18\x04 \x01(\tR\x04data\"I\n" +
+	"\x0eSignalResponse\x127\n" +
+	"\x05lanes\x18\x01 \x03(\v2!.rowmesh.control.v1.SignalOutcomeR\x05lanes\"e\n" +
+	"\rSignalOutcome\x12\x12\n" +
+	"\x04task\x18\x01 \x01(\rR\x04task\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\tR\x04code\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\x12\x16\n" +
+	"\x06tables\x18\x04 \x03(\tR\x06tables2\xda\b\n" +
 	"\x0eControlService\x12j\n" +
 	"\x0fCreateConnector\x12*.rowmesh.control.v1.CreateConnectorRequest\x1a+.rowmesh.control.v1.CreateConnectorResponse\x12j\n" +
 	"\x0fUpdateConnector\x12*.rowmesh.control.v1.UpdateConnectorRequest\x1a+.rowmesh.control.v1.UpdateConnectorResponse\x12a\n" +
@@ -1497,11 +2450,15 @@ const file_rowmesh_control_v1_control_service_proto_rawDesc = "" +
 	"\x0fDeleteConnector\x12*.rowmesh.control.v1.DeleteConnectorRequest\x1a+.rowmesh.control.v1.DeleteConnectorResponse\x12X\n" +
 	"\tSetTarget\x12$.rowmesh.control.v1.SetTargetRequest\x1a%.rowmesh.control.v1.SetTargetResponse\x12R\n" +
 	"\aRestart\x12\".rowmesh.control.v1.RestartRequest\x1a#.rowmesh.control.v1.RestartResponse\x12R\n" +
-	"\aGetMesh\x12\".rowmesh.control.v1.GetMeshRequest\x1a#.rowmesh.control.v1.GetMeshResponse2\xa3\x02\n" +
+	"\aGetMesh\x12\".rowmesh.control.v1.GetMeshRequest\x1a#.rowmesh.control.v1.GetMeshResponse\x12d\n" +
+	"\rStartSnapshot\x12(.rowmesh.control.v1.StartSnapshotRequest\x1a).rowmesh.control.v1.StartSnapshotResponse\x12j\n" +
+	"\x0fControlSnapshot\x12*.rowmesh.control.v1.ControlSnapshotRequest\x1a+.rowmesh.control.v1.ControlSnapshotResponse\x12d\n" +
+	"\rListSnapshots\x12(.rowmesh.control.v1.ListSnapshotsRequest\x1a).rowmesh.control.v1.ListSnapshotsResponse2\xf4\x02\n" +
 	"\rMemberService\x12O\n" +
 	"\x06Report\x12!.rowmesh.control.v1.ReportRequest\x1a\".rowmesh.control.v1.ReportResponse\x12a\n" +
 	"\fForgetTopics\x12'.rowmesh.control.v1.ForgetTopicsRequest\x1a(.rowmesh.control.v1.ForgetTopicsResponse\x12^\n" +
-	"\vSetLogLevel\x12&.rowmesh.control.v1.SetLogLevelRequest\x1a'.rowmesh.control.v1.SetLogLevelResponseBCZAgithub.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1;controlv1b\x06proto3"
+	"\vSetLogLevel\x12&.rowmesh.control.v1.SetLogLevelRequest\x1a'.rowmesh.control.v1.SetLogLevelResponse\x12O\n" +
+	"\x06Signal\x12!.rowmesh.control.v1.SignalRequest\x1a\".rowmesh.control.v1.SignalResponseBCZAgithub.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1;controlv1b\x06proto3"
 
 var (
 	file_rowmesh_control_v1_control_service_proto_rawDescOnce sync.Once
@@ -1515,7 +2472,7 @@ func file_rowmesh_control_v1_control_service_proto_rawDescGZIP() []byte {
 	return file_rowmesh_control_v1_control_service_proto_rawDescData
 }
 
-var file_rowmesh_control_v1_control_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_rowmesh_control_v1_control_service_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_rowmesh_control_v1_control_service_proto_goTypes = []any{
 	(*CreateConnectorRequest)(nil),  // 0: rowmesh.control.v1.CreateConnectorRequest
 	(*CreateConnectorResponse)(nil), // 1: rowmesh.control.v1.CreateConnectorResponse
@@ -1541,62 +2498,87 @@ var file_rowmesh_control_v1_control_service_proto_goTypes = []any{
 	(*ReportRequest)(nil),           // 21: rowmesh.control.v1.ReportRequest
 	(*ReportResponse)(nil),          // 22: rowmesh.control.v1.ReportResponse
 	(*LaneProgress)(nil),            // 23: rowmesh.control.v1.LaneProgress
-	(*v1.ConfigEntry)(nil),          // 24: rowmesh.state.v1.ConfigEntry
-	(v1.TargetState)(0),             // 25: rowmesh.state.v1.TargetState
-	(*v1.LaneStatus)(nil),           // 26: rowmesh.state.v1.LaneStatus
-	(*v1.Member)(nil),               // 27: rowmesh.state.v1.Member
-	(*v1.Source)(nil),               // 28: rowmesh.state.v1.Source
-	(*v1.Lane)(nil),                 // 29: rowmesh.state.v1.Lane
-	(v1.LaneState)(0),               // 30: rowmesh.state.v1.LaneState
-	(*v11.Position)(nil),            // 31: rowmesh.row.v1.Position
+	(*StartSnapshotRequest)(nil),    // 24: rowmesh.control.v1.StartSnapshotRequest
+	(*SnapshotCondition)(nil),       // 25: rowmesh.control.v1.SnapshotCondition
+	(*StartSnapshotResponse)(nil),   // 26: rowmesh.control.v1.StartSnapshotResponse
+	(*ControlSnapshotRequest)(nil),  // 27: rowmesh.control.v1.ControlSnapshotRequest
+	(*ControlSnapshotResponse)(nil), // 28: rowmesh.control.v1.ControlSnapshotResponse
+	(*ListSnapshotsRequest)(nil),    // 29: rowmesh.control.v1.ListSnapshotsRequest
+	(*ListSnapshotsResponse)(nil),   // 30: rowmesh.control.v1.ListSnapshotsResponse
+	(*SnapshotStatus)(nil),          // 31: rowmesh.control.v1.SnapshotStatus
+	(*SnapshotTableStatus)(nil),     // 32: rowmesh.control.v1.SnapshotTableStatus
+	(*SignalRequest)(nil),           // 33: rowmesh.control.v1.SignalRequest
+	(*SignalResponse)(nil),          // 34: rowmesh.control.v1.SignalResponse
+	(*SignalOutcome)(nil),           // 35: rowmesh.control.v1.SignalOutcome
+	(*v1.ConfigEntry)(nil),          // 36: rowmesh.state.v1.ConfigEntry
+	(v1.TargetState)(0),             // 37: rowmesh.state.v1.TargetState
+	(*v1.LaneStatus)(nil),           // 38: rowmesh.state.v1.LaneStatus
+	(*v1.Member)(nil),               // 39: rowmesh.state.v1.Member
+	(*v1.Source)(nil),               // 40: rowmesh.state.v1.Source
+	(*v1.Lane)(nil),                 // 41: rowmesh.state.v1.Lane
+	(v1.LaneState)(0),               // 42: rowmesh.state.v1.LaneState
+	(*v11.Position)(nil),            // 43: rowmesh.row.v1.Position
 }
 var file_rowmesh_control_v1_control_service_proto_depIdxs = []int32{
-	24, // 0: rowmesh.control.v1.CreateConnectorRequest.config:type_name -> rowmesh.state.v1.ConfigEntry
-	25, // 1: rowmesh.control.v1.CreateConnectorRequest.initial_state:type_name -> rowmesh.state.v1.TargetState
+	36, // 0: rowmesh.control.v1.CreateConnectorRequest.config:type_name -> rowmesh.state.v1.ConfigEntry
+	37, // 1: rowmesh.control.v1.CreateConnectorRequest.initial_state:type_name -> rowmesh.state.v1.TargetState
 	14, // 2: rowmesh.control.v1.CreateConnectorResponse.connector:type_name -> rowmesh.control.v1.ConnectorView
-	24, // 3: rowmesh.control.v1.UpdateConnectorRequest.config:type_name -> rowmesh.state.v1.ConfigEntry
+	36, // 3: rowmesh.control.v1.UpdateConnectorRequest.config:type_name -> rowmesh.state.v1.ConfigEntry
 	14, // 4: rowmesh.control.v1.UpdateConnectorResponse.connector:type_name -> rowmesh.control.v1.ConnectorView
 	14, // 5: rowmesh.control.v1.GetConnectorResponse.connector:type_name -> rowmesh.control.v1.ConnectorView
 	14, // 6: rowmesh.control.v1.ListConnectorsResponse.connectors:type_name -> rowmesh.control.v1.ConnectorView
-	25, // 7: rowmesh.control.v1.SetTargetRequest.target:type_name -> rowmesh.state.v1.TargetState
+	37, // 7: rowmesh.control.v1.SetTargetRequest.target:type_name -> rowmesh.state.v1.TargetState
 	14, // 8: rowmesh.control.v1.RestartResponse.connector:type_name -> rowmesh.control.v1.ConnectorView
-	24, // 9: rowmesh.control.v1.ConnectorView.config:type_name -> rowmesh.state.v1.ConfigEntry
-	25, // 10: rowmesh.control.v1.ConnectorView.target:type_name -> rowmesh.state.v1.TargetState
-	26, // 11: rowmesh.control.v1.ConnectorView.lanes:type_name -> rowmesh.state.v1.LaneStatus
-	27, // 12: rowmesh.control.v1.GetMeshResponse.members:type_name -> rowmesh.state.v1.Member
-	28, // 13: rowmesh.control.v1.GetMeshResponse.sources:type_name -> rowmesh.state.v1.Source
-	29, // 14: rowmesh.control.v1.GetMeshResponse.lanes:type_name -> rowmesh.state.v1.Lane
+	36, // 9: rowmesh.control.v1.ConnectorView.config:type_name -> rowmesh.state.v1.ConfigEntry
+	37, // 10: rowmesh.control.v1.ConnectorView.target:type_name -> rowmesh.state.v1.TargetState
+	38, // 11: rowmesh.control.v1.ConnectorView.lanes:type_name -> rowmesh.state.v1.LaneStatus
+	39, // 12: rowmesh.control.v1.GetMeshResponse.members:type_name -> rowmesh.state.v1.Member
+	40, // 13: rowmesh.control.v1.GetMeshResponse.sources:type_name -> rowmesh.state.v1.Source
+	41, // 14: rowmesh.control.v1.GetMeshResponse.lanes:type_name -> rowmesh.state.v1.Lane
 	23, // 15: rowmesh.control.v1.GetMeshResponse.progress:type_name -> rowmesh.control.v1.LaneProgress
 	23, // 16: rowmesh.control.v1.ReportResponse.lanes:type_name -> rowmesh.control.v1.LaneProgress
-	30, // 17: rowmesh.control.v1.LaneProgress.state:type_name -> rowmesh.state.v1.LaneState
-	31, // 18: rowmesh.control.v1.LaneProgress.position:type_name -> rowmesh.row.v1.Position
-	0,  // 19: rowmesh.control.v1.ControlService.CreateConnector:input_type -> rowmesh.control.v1.CreateConnectorRequest
-	2,  // 20: rowmesh.control.v1.ControlService.UpdateConnector:input_type -> rowmesh.control.v1.UpdateConnectorRequest
-	4,  // 21: rowmesh.control.v1.ControlService.GetConnector:input_type -> rowmesh.control.v1.GetConnectorRequest
-	6,  // 22: rowmesh.control.v1.ControlService.ListConnectors:input_type -> rowmesh.control.v1.ListConnectorsRequest
-	8,  // 23: rowmesh.control.v1.ControlService.DeleteConnector:input_type -> rowmesh.control.v1.DeleteConnectorRequest
-	10, // 24: rowmesh.control.v1.ControlService.SetTarget:input_type -> rowmesh.control.v1.SetTargetRequest
-	12, // 25: rowmesh.control.v1.ControlService.Restart:input_type -> rowmesh.control.v1.RestartRequest
-	15, // 26: rowmesh.control.v1.ControlService.GetMesh:input_type -> rowmesh.control.v1.GetMeshRequest
-	21, // 27: rowmesh.control.v1.MemberService.Report:input_type -> rowmesh.control.v1.ReportRequest
-	17, // 28: rowmesh.control.v1.MemberService.ForgetTopics:input_type -> rowmesh.control.v1.ForgetTopicsRequest
-	19, // 29: rowmesh.control.v1.MemberService.SetLogLevel:input_type -> rowmesh.control.v1.SetLogLevelRequest
-	1,  // 30: rowmesh.control.v1.ControlService.CreateConnector:output_type -> rowmesh.control.v1.CreateConnectorResponse
-	3,  // 31: rowmesh.control.v1.ControlService.UpdateConnector:output_type -> rowmesh.control.v1.UpdateConnectorResponse
-	5,  // 32: rowmesh.control.v1.ControlService.GetConnector:output_type -> rowmesh.control.v1.GetConnectorResponse
-	7,  // 33: rowmesh.control.v1.ControlService.ListConnectors:output_type -> rowmesh.control.v1.ListConnectorsResponse
-	9,  // 34: rowmesh.control.v1.ControlService.DeleteConnector:output_type -> rowmesh.control.v1.DeleteConnectorResponse
-	11, // 35: rowmesh.control.v1.ControlService.SetTarget:output_type -> rowmesh.control.v1.SetTargetResponse
-	13, // 36: rowmesh.control.v1.ControlService.Restart:output_type -> rowmesh.control.v1.RestartResponse
-	16, // 37: rowmesh.control.v1.ControlService.GetMesh:output_type -> rowmesh.control.v1.GetMeshResponse
-	22, // 38: rowmesh.control.v1.MemberService.Report:output_type -> rowmesh.control.v1.ReportResponse
-	18, // 39: rowmesh.control.v1.MemberService.ForgetTopics:output_type -> rowmesh.control.v1.ForgetTopicsResponse
-	20, // 40: rowmesh.control.v1.MemberService.SetLogLevel:output_type -> rowmesh.control.v1.SetLogLevelResponse
-	30, // [30:41] is the sub-list for method output_type
-	19, // [19:30] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	42, // 17: rowmesh.control.v1.LaneProgress.state:type_name -> rowmesh.state.v1.LaneState
+	43, // 18: rowmesh.control.v1.LaneProgress.position:type_name -> rowmesh.row.v1.Position
+	31, // 19: rowmesh.control.v1.LaneProgress.snapshots:type_name -> rowmesh.control.v1.SnapshotStatus
+	25, // 20: rowmesh.control.v1.StartSnapshotRequest.conditions:type_name -> rowmesh.control.v1.SnapshotCondition
+	31, // 21: rowmesh.control.v1.ListSnapshotsResponse.snapshots:type_name -> rowmesh.control.v1.SnapshotStatus
+	32, // 22: rowmesh.control.v1.SnapshotStatus.tables:type_name -> rowmesh.control.v1.SnapshotTableStatus
+	35, // 23: rowmesh.control.v1.SignalResponse.lanes:type_name -> rowmesh.control.v1.SignalOutcome
+	0,  // 24: rowmesh.control.v1.ControlService.CreateConnector:input_type -> rowmesh.control.v1.CreateConnectorRequest
+	2,  // 25: rowmesh.control.v1.ControlService.UpdateConnector:input_type -> rowmesh.control.v1.UpdateConnectorRequest
+	4,  // 26: rowmesh.control.v1.ControlService.GetConnector:input_type -> rowmesh.control.v1.GetConnectorRequest
+	6,  // 27: rowmesh.control.v1.ControlService.ListConnectors:input_type -> rowmesh.control.v1.ListConnectorsRequest
+	8,  // 28: rowmesh.control.v1.ControlService.DeleteConnector:input_type -> rowmesh.control.v1.DeleteConnectorRequest
+	10, // 29: rowmesh.control.v1.ControlService.SetTarget:input_type -> rowmesh.control.v1.SetTargetRequest
+	12, // 30: rowmesh.control.v1.ControlService.Restart:input_type -> rowmesh.control.v1.RestartRequest
+	15, // 31: rowmesh.control.v1.ControlService.GetMesh:input_type -> rowmesh.control.v1.GetMeshRequest
+	24, // 32: rowmesh.control.v1.ControlService.StartSnapshot:input_type -> rowmesh.control.v1.StartSnapshotRequest
+	27, // 33: rowmesh.control.v1.ControlService.ControlSnapshot:input_type -> rowmesh.control.v1.ControlSnapshotRequest
+	29, // 34: rowmesh.control.v1.ControlService.ListSnapshots:input_type -> rowmesh.control.v1.ListSnapshotsRequest
+	21, // 35: rowmesh.control.v1.MemberService.Report:input_type -> rowmesh.control.v1.ReportRequest
+	17, // 36: rowmesh.control.v1.MemberService.ForgetTopics:input_type -> rowmesh.control.v1.ForgetTopicsRequest
+	19, // 37: rowmesh.control.v1.MemberService.SetLogLevel:input_type -> rowmesh.control.v1.SetLogLevelRequest
+	33, // 38: rowmesh.control.v1.MemberService.Signal:input_type -> rowmesh.control.v1.SignalRequest
+	1,  // 39: rowmesh.control.v1.ControlService.CreateConnector:output_type -> rowmesh.control.v1.CreateConnectorResponse
+	3,  // 40: rowmesh.control.v1.ControlService.UpdateConnector:output_type -> rowmesh.control.v1.UpdateConnectorResponse
+	5,  // 41: rowmesh.control.v1.ControlService.GetConnector:output_type -> rowmesh.control.v1.GetConnectorResponse
+	7,  // 42: rowmesh.control.v1.ControlService.ListConnectors:output_type -> rowmesh.control.v1.ListConnectorsResponse
+	9,  // 43: rowmesh.control.v1.ControlService.DeleteConnector:output_type -> rowmesh.control.v1.DeleteConnectorResponse
+	11, // 44: rowmesh.control.v1.ControlService.SetTarget:output_type -> rowmesh.control.v1.SetTargetResponse
+	13, // 45: rowmesh.control.v1.ControlService.Restart:output_type -> rowmesh.control.v1.RestartResponse
+	16, // 46: rowmesh.control.v1.ControlService.GetMesh:output_type -> rowmesh.control.v1.GetMeshResponse
+	26, // 47: rowmesh.control.v1.ControlService.StartSnapshot:output_type -> rowmesh.control.v1.StartSnapshotResponse
+	28, // 48: rowmesh.control.v1.ControlService.ControlSnapshot:output_type -> rowmesh.control.v1.ControlSnapshotResponse
+	30, // 49: rowmesh.control.v1.ControlService.ListSnapshots:output_type -> rowmesh.control.v1.ListSnapshotsResponse
+	22, // 50: rowmesh.control.v1.MemberService.Report:output_type -> rowmesh.control.v1.ReportResponse
+	18, // 51: rowmesh.control.v1.MemberService.ForgetTopics:output_type -> rowmesh.control.v1.ForgetTopicsResponse
+	20, // 52: rowmesh.control.v1.MemberService.SetLogLevel:output_type -> rowmesh.control.v1.SetLogLevelResponse
+	34, // 53: rowmesh.control.v1.MemberService.Signal:output_type -> rowmesh.control.v1.SignalResponse
+	39, // [39:54] is the sub-list for method output_type
+	24, // [24:39] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_rowmesh_control_v1_control_service_proto_init() }
@@ -1611,7 +2593,7 @@ func file_rowmesh_control_v1_control_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rowmesh_control_v1_control_service_proto_rawDesc), len(file_rowmesh_control_v1_control_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

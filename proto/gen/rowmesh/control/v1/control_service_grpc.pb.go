@@ -29,6 +29,9 @@ const (
 	ControlService_SetTarget_FullMethodName       = "/rowmesh.control.v1.ControlService/SetTarget"
 	ControlService_Restart_FullMethodName         = "/rowmesh.control.v1.ControlService/Restart"
 	ControlService_GetMesh_FullMethodName         = "/rowmesh.control.v1.ControlService/GetMesh"
+	ControlService_StartSnapshot_FullMethodName   = "/rowmesh.control.v1.ControlService/StartSnapshot"
+	ControlService_ControlSnapshot_FullMethodName = "/rowmesh.control.v1.ControlService/ControlSnapshot"
+	ControlService_ListSnapshots_FullMethodName   = "/rowmesh.control.v1.ControlService/ListSnapshots"
 )
 
 // ControlServiceClient is the client API for ControlService service.
@@ -53,6 +56,14 @@ type ControlServiceClient interface {
 	Restart(ctx context.Context, in *RestartRequest, opts ...grpc.CallOption) (*RestartResponse, error)
 	// GetMesh returns members, the leader, sources and lanes with their progress.
 	GetMesh(ctx context.Context, in *GetMeshRequest, opts ...grpc.CallOption) (*GetMeshResponse, error)
+	// StartSnapshot reads tables of a running connector again, beside the log or in place of it. It returns once the snapshot would survive the loss of any process.
+	// InvalidArgument names what is wrong: a table that is not there or not captured, a condition that is no expression. Unavailable: a task does not run; ask again with the
+	// same id, which starts nothing twice.
+	StartSnapshot(ctx context.Context, in *StartSnapshotRequest, opts ...grpc.CallOption) (*StartSnapshotResponse, error)
+	// ControlSnapshot stops, pauses, resumes or throttles snapshots that StartSnapshot or a signal has started. NotFound: no task has one of that id.
+	ControlSnapshot(ctx context.Context, in *ControlSnapshotRequest, opts ...grpc.CallOption) (*ControlSnapshotResponse, error)
+	// ListSnapshots returns how far the snapshots of a connector are: those that run, and the last ones that ended.
+	ListSnapshots(ctx context.Context, in *ListSnapshotsRequest, opts ...grpc.CallOption) (*ListSnapshotsResponse, error)
 }
 
 type controlServiceClient struct {
@@ -143,6 +154,36 @@ func (c *controlServiceClient) GetMesh(ctx context.Context, in *GetMeshRequest, 
 	return out, nil
 }
 
+func (c *controlServiceClient) StartSnapshot(ctx context.Context, in *StartSnapshotRequest, opts ...grpc.CallOption) (*StartSnapshotResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StartSnapshotResponse)
+	err := c.cc.Invoke(ctx, ControlService_StartSnapshot_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlServiceClient) ControlSnapshot(ctx context.Context, in *ControlSnapshotRequest, opts ...grpc.CallOption) (*ControlSnapshotResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ControlSnapshotResponse)
+	err := c.cc.Invoke(ctx, ControlService_ControlSnapshot_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlServiceClient) ListSnapshots(ctx context.Context, in *ListSnapshotsRequest, opts ...grpc.CallOption) (*ListSnapshotsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSnapshotsResponse)
+	err := c.cc.Invoke(ctx, ControlService_ListSnapshots_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ControlServiceServer is the server API for ControlService service.
 // All implementations must embed UnimplementedControlServiceServer
 // for forward compatibility.
@@ -165,6 +206,14 @@ type ControlServiceServer interface {
 	Restart(context.Context, *RestartRequest) (*RestartResponse, error)
 	// GetMesh returns members, the leader, sources and lanes with their progress.
 	GetMesh(context.Context, *GetMeshRequest) (*GetMeshResponse, error)
+	// StartSnapshot reads tables of a running connector again, beside the log or in place of it. It returns once the snapshot would survive the loss of any process.
+	// InvalidArgument names what is wrong: a table that is not there or not captured, a condition that is no expression. Unavailable: a task does not run; ask again with the
+	// same id, which starts nothing twice.
+	StartSnapshot(context.Context, *StartSnapshotRequest) (*StartSnapshotResponse, error)
+	// ControlSnapshot stops, pauses, resumes or throttles snapshots that StartSnapshot or a signal has started. NotFound: no task has one of that id.
+	ControlSnapshot(context.Context, *ControlSnapshotRequest) (*ControlSnapshotResponse, error)
+	// ListSnapshots returns how far the snapshots of a connector are: those that run, and the last ones that ended.
+	ListSnapshots(context.Context, *ListSnapshotsRequest) (*ListSnapshotsResponse, error)
 	mustEmbedUnimplementedControlServiceServer()
 }
 
@@ -198,6 +247,15 @@ func (UnimplementedControlServiceServer) Restart(context.Context, *RestartReques
 }
 func (UnimplementedControlServiceServer) GetMesh(context.Context, *GetMeshRequest) (*GetMeshResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetMesh not implemented")
+}
+func (UnimplementedControlServiceServer) StartSnapshot(context.Context, *StartSnapshotRequest) (*StartSnapshotResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method StartSnapshot not implemented")
+}
+func (UnimplementedControlServiceServer) ControlSnapshot(context.Context, *ControlSnapshotRequest) (*ControlSnapshotResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ControlSnapshot not implemented")
+}
+func (UnimplementedControlServiceServer) ListSnapshots(context.Context, *ListSnapshotsRequest) (*ListSnapshotsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSnapshots not implemented")
 }
 func (UnimplementedControlServiceServer) mustEmbedUnimplementedControlServiceServer() {}
 func (UnimplementedControlServiceServer) testEmbeddedByValue()                        {}
@@ -364,6 +422,60 @@ func _ControlService_GetMesh_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ControlService_StartSnapshot_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StartSnapshotRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).StartSnapshot(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_StartSnapshot_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).StartSnapshot(ctx, req.(*StartSnapshotRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ControlService_ControlSnapshot_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ControlSnapshotRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).ControlSnapshot(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_ControlSnapshot_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).ControlSnapshot(ctx, req.(*ControlSnapshotRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ControlService_ListSnapshots_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSnapshotsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).ListSnapshots(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_ListSnapshots_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).ListSnapshots(ctx, req.(*ListSnapshotsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ControlService_ServiceDesc is the grpc.ServiceDesc for ControlService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -403,6 +515,18 @@ var ControlService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "GetMesh",
 			Handler:    _ControlService_GetMesh_Handler,
 		},
+		{
+			MethodName: "StartSnapshot",
+			Handler:    _ControlService_StartSnapshot_Handler,
+		},
+		{
+			MethodName: "ControlSnapshot",
+			Handler:    _ControlService_ControlSnapshot_Handler,
+		},
+		{
+			MethodName: "ListSnapshots",
+			Handler:    _ControlService_ListSnapshots_Handler,
+		},
 	},
 	Streams:  []grpc.StreamDesc{},
 	Metadata: "rowmesh/control/v1/control_service.proto",
@@ -412,6 +536,7 @@ const (
 	MemberService_Report_FullMethodName       = "/rowmesh.control.v1.MemberService/Report"
 	MemberService_ForgetTopics_FullMethodName = "/rowmesh.control.v1.MemberService/ForgetTopics"
 	MemberService_SetLogLevel_FullMethodName  = "/rowmesh.control.v1.MemberService/SetLogLevel"
+	MemberService_Signal_FullMethodName       = "/rowmesh.control.v1.MemberService/Signal"
 )
 
 // MemberServiceClient is the client API for MemberService service.
@@ -426,6 +551,8 @@ type MemberServiceClient interface {
 	ForgetTopics(ctx context.Context, in *ForgetTopicsRequest, opts ...grpc.CallOption) (*ForgetTopicsResponse, error)
 	// SetLogLevel changes what the member logs, until it ends.
 	SetLogLevel(ctx context.Context, in *SetLogLevelRequest, opts ...grpc.CallOption) (*SetLogLevelResponse, error)
+	// Signal hands a signal to the lanes of a connector that run here, and returns once their checkpoints hold it.
+	Signal(ctx context.Context, in *SignalRequest, opts ...grpc.CallOption) (*SignalResponse, error)
 }
 
 type memberServiceClient struct {
@@ -466,6 +593,16 @@ func (c *memberServiceClient) SetLogLevel(ctx context.Context, in *SetLogLevelRe
 	return out, nil
 }
 
+func (c *memberServiceClient) Signal(ctx context.Context, in *SignalRequest, opts ...grpc.CallOption) (*SignalResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SignalResponse)
+	err := c.cc.Invoke(ctx, MemberService_Signal_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MemberServiceServer is the server API for MemberService service.
 // All implementations must embed UnimplementedMemberServiceServer
 // for forward compatibility.
@@ -478,6 +615,8 @@ type MemberServiceServer interface {
 	ForgetTopics(context.Context, *ForgetTopicsRequest) (*ForgetTopicsResponse, error)
 	// SetLogLevel changes what the member logs, until it ends.
 	SetLogLevel(context.Context, *SetLogLevelRequest) (*SetLogLevelResponse, error)
+	// Signal hands a signal to the lanes of a connector that run here, and returns once their checkpoints hold it.
+	Signal(context.Context, *SignalRequest) (*SignalResponse, error)
 	mustEmbedUnimplementedMemberServiceServer()
 }
 
@@ -496,6 +635,9 @@ func (UnimplementedMemberServiceServer) ForgetTopics(context.Context, *ForgetTop
 }
 func (UnimplementedMemberServiceServer) SetLogLevel(context.Context, *SetLogLevelRequest) (*SetLogLevelResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetLogLevel not implemented")
+}
+func (UnimplementedMemberServiceServer) Signal(context.Context, *SignalRequest) (*SignalResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Signal not implemented")
 }
 func (UnimplementedMemberServiceServer) mustEmbedUnimplementedMemberServiceServer() {}
 func (UnimplementedMemberServiceServer) testEmbeddedByValue()                       {}
@@ -572,6 +714,24 @@ func _MemberService_SetLogLevel_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _MemberService_Signal_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SignalRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MemberServiceServer).Signal(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MemberService_Signal_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MemberServiceServer).Signal(ctx, req.(*SignalRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // MemberService_ServiceDesc is the grpc.ServiceDesc for MemberService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -590,6 +750,10 @@ var MemberService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SetLogLevel",
 			Handler:    _MemberService_SetLogLevel_Handler,
+		},
+		{
+			MethodName: "Signal",
+			Handler:    _MemberService_Signal_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
