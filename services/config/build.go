@@ -26,7 +26,7 @@ func (p *parser) build() *Connector {
 		ErrorsTolerance: trim(p.get("errors.tolerance")),
 		OffsetsTopic:    trim(p.in["offsets.storage.topic"]),
 
-		CommitInterval: p.millis("rowmesh.commit.interval.ms"),
+		CommitInterval: p.commitInterval(),
 		CommitBytes:    p.integer("rowmesh.commit.max.bytes"),
 		Restart:        p.boolean("rowmesh.restart"),
 
@@ -35,16 +35,27 @@ func (p *parser) build() *Connector {
 	if c.Name == "" {
 		c.Name = trim(p.in["name"])
 	}
+	c.Errors = p.errors()
+	c.QueueBytes, c.Retries = p.queueBytes(), p.retries()
 	p.buildConnection(c)
 	p.buildFilters(c)
 	p.buildValues(c)
 	p.buildEvents(c)
 	c.Snapshot = p.snapshot()
+	c.Signals, c.Notifications = p.signals(), p.notifications()
 	return c
 }
 
 func (p *parser) millis(name string) time.Duration {
 	return time.Duration(p.integer(name)) * time.Millisecond
+}
+
+func (p *parser) errors() Errors {
+	return Errors{
+		Log: p.boolean("errors.log.enable"), LogContents: p.boolean("errors.log.include.messages"),
+		RetryTimeout: p.millis("errors.retry.timeout"), RetryDelay: p.millis("errors.retry.delay.max.ms"),
+		DeadLetterTopic: trim(p.in["errors.deadletterqueue.topic.name"]), DeadLetterReplication: int(p.integer("errors.deadletterqueue.topic.replication.factor")),
+	}
 }
 
 func (p *parser) buildConnection(c *Connector) {
@@ -55,10 +66,11 @@ func (p *parser) buildConnection(c *Connector) {
 	c.ServerID = uint32(p.integer("database.server.id"))
 	c.ConnectTimeout = p.millis("connect.timeout.ms")
 	c.KeepAlive = p.millis("connect.keep.alive.interval.ms")
+	c.QueryTimeout = p.millis("database.query.timeout.ms")
 	c.SSLCAFile = trim(p.in["rowmesh.ssl.ca.file"])
 	c.SSLKeyStore = KeyStore{trim(p.in["database.ssl.keystore"]), p.in["database.ssl.keystore.password"]}
 	c.SSLTrustStore = KeyStore{trim(p.in["database.ssl.truststore"]), p.in["database.ssl.truststore.password"]}
-	c.InitialStatements = splitStatements(p.in["database.initial.statements"])
+	c.InitialStatements = append(splitStatements(p.in["database.initial.statements"]), p.sessionVariables()...)
 	c.SSLMode = p.word("database.ssl.mode")
 	// MariaDB's driver has words of its own for the same modes.
 	if mode, ok := map[string]string{"disable": "disabled", "trust": "required", "verify-ca": "verify_ca", "verify-full": "verify_identity"}[c.SSLMode]; ok {
@@ -89,8 +101,9 @@ func (p *parser) buildFilters(c *Connector) {
 	c.IncludeColumns, c.ExcludeColumns = p.patterns("column.include.list"), p.patterns("column.exclude.list")
 	c.IgnoreBuiltin = p.boolean("table.ignore.builtin")
 	c.TablesMax, c.TablesMaxFails = int(p.integer("guardrail.collections.max")), p.word("guardrail.collections.limit.action") == "fail"
+	c.StartGTIDs = SourceFilter{p.patterns("gtid.source.includes"), p.patterns("gtid.source.excludes")}
 	if p.boolean("gtid.source.filter.dml.events") {
-		c.IncludeGTIDs, c.ExcludeGTIDs = p.patterns("gtid.source.includes"), p.patterns("gtid.source.excludes")
+		c.IncludeGTIDs, c.ExcludeGTIDs = c.StartGTIDs.Include, c.StartGTIDs.Exclude
 	}
 	for _, part := range strings.Split(p.in["message.key.columns"], ";") {
 		m := keyColumns.FindStringSubmatch(part)

@@ -28,11 +28,12 @@ type Connector struct {
 	ServerID       uint32        // database.server.id
 	ConnectTimeout time.Duration // connect.timeout.ms
 	KeepAlive      time.Duration // connect.keep.alive.interval.ms
+	QueryTimeout   time.Duration // database.query.timeout.ms; 0: no limit
 	SSLMode        string        // database.ssl.mode, MySQL's spelling: disabled, preferred, required, verify_ca, verify_identity
 	SSLCAFile      string        // rowmesh.ssl.ca.file (PEM)
 	SSLKeyStore    KeyStore      // database.ssl.keystore, .password: the client's own key and certificate
 	SSLTrustStore  KeyStore      // database.ssl.truststore, .password: who may have signed the server's certificate
-	// InitialStatements is database.initial.statements: run on each session but that of the log.
+	// InitialStatements is database.initial.statements and behind them driver.sessionVariables: run on each session but that of the log.
 	InitialStatements []string
 	TimeZone          string // database.connectionTimeZone / driver.connectionTimeZone, as given
 
@@ -44,9 +45,11 @@ type Connector struct {
 	// Rows of other GTID sources are left out: gtid.source.includes, .excludes; nil where gtid.source.filter.dml.events is false. A source is a
 	// server's UUID, MariaDB's "domain-server".
 	IncludeGTIDs, ExcludeGTIDs []string
-	TablesMax                  int  // guardrail.collections.max; 0: no limit
-	TablesMaxFails             bool // guardrail.collections.limit.action=fail: a connector with more is not created
-	MessageKeyColumns          []KeyColumns
+	// StartGTIDs are the GTID sources that must be the same where a place is looked for, by the same options: a server may lack transactions of others.
+	StartGTIDs        SourceFilter
+	TablesMax         int  // guardrail.collections.max; 0: no limit
+	TablesMaxFails    bool // guardrail.collections.limit.action=fail: a connector with more is not created
+	MessageKeyColumns []KeyColumns
 
 	// Values.
 	DecimalMode        string // decimal.handling.mode: precise, double, string
@@ -85,6 +88,9 @@ type Connector struct {
 
 	Snapshot Snapshot
 
+	Signals       Signals
+	Notifications Notifications
+
 	KeyConverter, ValueConverter, HeaderConverter Converter
 
 	// Kafka.
@@ -92,16 +98,41 @@ type Connector struct {
 	Producer        map[string]string // producer.override.*, librdkafka names where they differ from Java's
 	ExactlyOnce     string            // exactly.once.support: requested, required
 	ErrorsTolerance string            // errors.tolerance: none, all
-	OffsetsTopic    string            // offsets.storage.topic; empty: the mesh's
+	Errors          Errors
+	OffsetsTopic    string // offsets.storage.topic; empty: the mesh's
 
 	// Rowmesh's own.
-	CommitInterval time.Duration // rowmesh.commit.interval.ms: a lane that is busy commits this often
+	CommitInterval time.Duration // rowmesh.commit.interval.ms: a lane that is busy commits this often; transaction.boundary.interval.ms where transaction.boundary=interval
 	CommitBytes    int64         // rowmesh.commit.max.bytes: or after so many bytes
 	Restart        bool          // rowmesh.restart: failed lanes start again by themselves with back-off
+
+	// QueueBytes is max.queue.size.in.bytes: packed rows that a lane may have taken and not yet handed on; 0: the default.
+	QueueBytes int64
+	Retries    Retries
 
 	// Raw is the config as given, names translated to Debezium 3's.
 	Raw map[string]string
 }
+
+// Errors are the other options of error handling.
+type Errors struct {
+	Log         bool // errors.log.enable: records that are left out are logged
+	LogContents bool // errors.log.include.messages: with their keys and values
+	// RetryTimeout is errors.retry.timeout: how long a server that transforms or converters need may be away before that is the error of the records; 0 and
+	// negative: for ever. RetryDelay is errors.retry.delay.max.ms.
+	RetryTimeout, RetryDelay time.Duration
+	DeadLetterTopic          string // errors.deadletterqueue.topic.name
+	DeadLetterReplication    int    // errors.deadletterqueue.topic.replication.factor; -1: the broker's default
+}
+
+// Retries say how a lane that failed starts again.
+type Retries struct {
+	Max   int           // errors.max.retries; -1: without end
+	Pause time.Duration // retriable.restart.connector.wait.ms; 0 where it is not given: a pause that grows
+}
+
+// SourceFilter chooses sources of GTIDs; the zero value takes all.
+type SourceFilter struct{ Include, Exclude []string }
 
 // FailureMode says what becomes of a change that cannot be processed.
 type FailureMode string

@@ -80,6 +80,11 @@ func (p *parser) check(o *Option, check, v string, given bool) string {
 	case "queuesize":
 		p.checkQueueSize()
 		return ""
+	case "notificationtopic":
+		if trim(v) == "" && slices.Contains(withoutEmpty(p.in["notification.enabled.channels"]), "sink") {
+			return "Notification topic name must be provided when kafka notification channel is enabled"
+		}
+		return ""
 	}
 	if !given {
 		return ""

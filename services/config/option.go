@@ -59,6 +59,7 @@ type Option struct {
 	Checks   []string `json:"checks"`  // names of checks beyond the type's, in order
 	Use      Use      `json:"use"`
 	Next     string   `json:"next"`     // where Warned or Refused: what happens instead, or what to do
+	Note     string   `json:"note"`     // where Honoured: what a user should know of it here
 	Formerly []string `json:"formerly"` // names in Debezium 1.x
 	Only     Flavor   `json:"only"`     // empty: both
 

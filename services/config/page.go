@@ -105,6 +105,9 @@ func pageText(o *Option) string {
 	if o.Next != "" {
 		parts = append(parts, "*Here: "+cell(o.Next)+".*")
 	}
+	if o.Note != "" {
+		parts = append(parts, "*Here: "+cell(o.Note)+".*")
+	}
 	if len(o.Formerly) > 0 {
 		parts = append(parts, "Formerly `"+strings.Join(o.Formerly, "`, `")+"`.")
 	}

@@ -56,7 +56,7 @@ func TestParseTutorial(t *testing.T) {
 	}
 	want := &Connector{
 		Name: "debezium-source", Class: MySQLClass, Flavor: MySQL, TasksMax: 1, TopicPrefix: "test",
-		Hostname: "h", Port: 3306, User: "debezium", Password: "debezium", ServerID: 10000, ConnectTimeout: 30 * time.Second, KeepAlive: time.Minute,
+		Hostname: "h", Port: 3306, User: "debezium", Password: "debezium", ServerID: 10000, ConnectTimeout: 30 * time.Second, KeepAlive: time.Minute, QueryTimeout: 10 * time.Minute,
 		SSLMode: "preferred", TimeZone: "Asia/Seoul",
 		IncludeDatabases: []string{"(?i)^(?:mydb)$"}, IncludeTables: []string{"(?i)^(?:mydb.myTable)$"}, IgnoreBuiltin: true,
 		DecimalMode: "precise", BigintUnsignedMode: "long", TimeMode: "adaptive_time_microseconds", BinaryMode: "bytes", TimeAdjuster: true,
@@ -67,7 +67,8 @@ func TestParseTutorial(t *testing.T) {
 		KeyConverter: NewConverter("json", map[string]string{}), ValueConverter: NewConverter("json", map[string]string{}), HeaderConverter: NewConverter("simple", nil),
 		TopicCreation: TopicCreation{Default: TopicSpec{-1, -1, map[string]string{}}},
 		Producer:      map[string]string{}, ExactlyOnce: "requested", ErrorsTolerance: "none",
-		CommitInterval: 200 * time.Millisecond, CommitBytes: 8 << 20, Restart: true,
+		Signals: Signals{Source: true, Poll: 5 * time.Second, Topic: "test-signal", Group: "kafka-signal", Client: map[string]string{}, File: "file-signals.txt", ChunkRows: 1024},
+		CommitInterval: 200 * time.Millisecond, CommitBytes: 8 << 20, Restart: true, Retries: Retries{Max: -1},
 	}
 	raw := maps.Clone(tutorial)
 	raw["name"] = "debezium-source"
@@ -265,8 +266,14 @@ func TestWarnings(t *testing.T) {
 			"d.x is an unknown option and is ignored",
 			"converters: b (b.type=com.example.Mine) is not run: custom converters are Java classes; values keep their default form"}},
 		{"TLS of the driver", with("driver.sslMode=VERIFY_CA"), []string{"driver.sslMode is not honoured: the mode of TLS is set by database.ssl.mode, its files by database.ssl.truststore and database.ssl.keystore"}},
-		{"GTID sources", with("gtid.source.includes=a"), []string{"gtid.source.includes chooses whose rows are sent (gtid.source.filter.dml.events), not where reading starts: " +
-			"a server that lacks transactions of any source before that place is refused"}},
+		{"GTID sources", with("gtid.source.includes=a"), nil},
+		{"interval without its boundary", with("transaction.boundary.interval.ms=5"), []string{"transaction.boundary.interval.ms has no effect without transaction.boundary=interval"}},
+		{"two intervals", with("transaction.boundary=interval", "transaction.boundary.interval.ms=5", "rowmesh.commit.interval.ms=9"), []string{
+			"transaction.boundary.interval.ms has no effect: rowmesh.commit.interval.ms is set as well"}},
+		{"connections of the log", with("connect.keep.alive=false", "gtid.ignore.on.recovery=true", "use.nongraceful.disconnect=true"), []string{
+			"connect.keep.alive is not honoured: a reader of the log serves all connectors of its server, and one that hears nothing for 10 s connects again",
+			"gtid.ignore.on.recovery is not honoured: GTIDs are used where the server has them: by file and position alone the log of another server would be taken for the one that was read",
+			"use.nongraceful.disconnect is not honoured: no connection is waited for when it is closed, so there is nothing that lingers"}},
 		{"unknown", with("databse.user=x"), []string{"databse.user is an unknown option and is ignored"}},
 		{"unknown under database", with("database.usr=x"), []string{"database.usr is an unknown option and is ignored"}},
 		{"both names", with("database.server.name=old"), []string{"database.server.name is a name of Debezium 1.x and is ignored, because topic.prefix is set as well: remove it"}},
@@ -330,6 +337,18 @@ func TestBuild(t *testing.T) {
 		{"placeholder in hex", with("unavailable.value.placeholder=hex:C3a4"), func(c *Connector) any { return c.UnavailableValue }, "ä"},
 		{"GTID sources", with("gtid.source.excludes=a-.*,b"), func(c *Connector) any { return c.ExcludeGTIDs }, []string{"(?i)^(?:a-.*)$", "(?i)^(?:b)$"}},
 		{"GTID sources of positions only", with("gtid.source.includes=a", "gtid.source.filter.dml.events=false"), func(c *Connector) any { return c.IncludeGTIDs }, []string(nil)},
+		{"GTID sources of the start", with("gtid.source.includes=a", "gtid.source.filter.dml.events=false"), func(c *Connector) any { return c.StartGTIDs }, SourceFilter{Include: []string{"(?i)^(?:a)$"}}},
+		{"query timeout", with("database.query.timeout.ms=1500"), func(c *Connector) any { return c.QueryTimeout }, 1500 * time.Millisecond},
+		{"session variables", with("database.sessionVariables=a=1", "driver.sessionVariables=sql_mode='A,B'; @x = IF(1,2,3) ,wait_timeout=9,", "database.initial.statements=SET b=2"),
+			func(c *Connector) any { return c.InitialStatements }, []string{"SET b=2", "SET SESSION sql_mode='A,B'", "SET @x = IF(1,2,3)", "SET SESSION wait_timeout=9"}},
+		{"retries", with("errors.max.retries=3", "retriable.restart.connector.wait.ms=2500"), func(c *Connector) any { return c.Retries }, Retries{3, 2500 * time.Millisecond}},
+		{"no retries", with("errors.max.retries=0"), func(c *Connector) any { return c.Retries }, Retries{}},
+		{"retries without end", with("errors.max.retries=-7"), func(c *Connector) any { return c.Retries }, Retries{Max: -1}},
+		{"queue in bytes", with("max.queue.size.in.bytes=65536"), func(c *Connector) any { return c.QueueBytes }, int64(65536)},
+		{"boundary by interval", with("transaction.boundary=INTERVAL", "transaction.boundary.interval.ms=750"), func(c *Connector) any { return c.CommitInterval }, 750 * time.Millisecond},
+		{"boundary by interval of nothing", with("transaction.boundary=interval", "transaction.boundary.interval.ms=0"), func(c *Connector) any { return c.CommitInterval }, time.Millisecond},
+		{"boundary by interval without one", with("transaction.boundary=interval"), func(c *Connector) any { return c.CommitInterval }, 200 * time.Millisecond},
+		{"own interval wins", with("transaction.boundary=interval", "transaction.boundary.interval.ms=750", "rowmesh.commit.interval.ms=50"), func(c *Connector) any { return c.CommitInterval }, 50 * time.Millisecond},
 		{"initial statements", with("database.initial.statements= SET a=1;SET b=';;' ; ;SET c=2"), func(c *Connector) any { return c.InitialStatements }, []string{"SET a=1", "SET b=';'", "SET c=2"}},
 		{"stores", with("database.ssl.keystore=/k.jks", "database.ssl.keystore.password= p ", "database.ssl.truststore=/t.p12"), func(c *Connector) any { return []KeyStore{c.SSLKeyStore, c.SSLTrustStore} },
 			[]KeyStore{{"/k.jks", " p "}, {"/t.p12", ""}}},

@@ -21,6 +21,9 @@ const (
 	HeaderConverter = "header_converter"
 )
 
+// ForeignTransform is the class of transforms that run in a process of their own: what rowmesh has for Kafka Connect's plugins.
+const ForeignTransform = "rowmesh.transforms.Foreign"
+
 // Plugin is a transform, predicate or converter that Kafka Connect or Debezium ships, with the options that it defines.
 type Plugin struct {
 	Class   string   `json:"class"`

@@ -62,12 +62,8 @@ func (p *parser) checkModes() {
 	for _, name := range []string{"key.converter", "value.converter", "header.converter"} {
 		p.checkSpoken(name)
 	}
-	for _, name := range []string{"gtid.source.includes", "gtid.source.excludes"} {
-		if trim(p.in[name]) != "" {
-			p.warn(name, name+" chooses whose rows are sent (gtid.source.filter.dml.events), not where reading starts: a server that lacks transactions of any source before that place is refused")
-		}
-	}
 	p.checkTopicNaming()
+	p.checkSignals()
 	if trim(p.in["heartbeat.action.query"]) != "" && p.integer("heartbeat.interval.ms") == 0 {
 		p.warn("heartbeat.action.query", "heartbeat.action.query is not run without heartbeats: set heartbeat.interval.ms")
 	}

@@ -72,6 +72,10 @@ type Offset struct {
 	Transaction *Transaction
 	// Aside are the tables that stand elsewhere.
 	Aside Aside
+	// Signals is what is kept of signals; nil: nothing.
+	Signals *Signals
+	// Unfinished are the tables that another program was snapshotting; a record of our own has them in its token.
+	Unfinished []IncrementalTable
 }
 
 // Transaction is what Debezium keeps of an open transaction.
@@ -108,8 +112,14 @@ func (o *Offset) Equal(p *Offset) bool {
 	return bytes.Equal(o.Append(nil), p.Append(nil))
 }
 
-// InSnapshot reports that a snapshot was under way.
-func (o *Offset) InSnapshot() bool { return o.Source.GetSnapshot() != "" }
+// InSnapshot reports that the snapshot that comes before the log was under way. One that was asked for later leaves the place in the log as it is.
+func (o *Offset) InSnapshot() bool {
+	s := o.Source.GetSnapshot()
+	return s != "" && s != BlockingSnapshot && s != "INCREMENTAL"
+}
+
+// BlockingSnapshot is SourceOffset.snapshot while a blocking snapshot runs.
+const BlockingSnapshot = "BLOCKING"
 
 // Append appends the record value. The order of members is that of the Java map that Debezium fills.
 func (o *Offset) Append(b []byte) []byte {
@@ -122,6 +132,11 @@ func (o *Offset) Append(b []byte) []byte {
 		}
 		b = append(append(append(b, '"'), name...), `":`...)
 	}
+	inc := o.incremental()
+	if inc != nil {
+		member(incrementalCorrelation)
+		b = AppendString(b, inc.Correlation)
+	}
 	if s.TsSec != 0 {
 		member("ts_sec")
 		b = strconv.AppendInt(b, s.TsSec, 10)
@@ -130,6 +145,10 @@ func (o *Offset) Append(b []byte) []byte {
 	b = AppendString(b, s.File)
 	member("pos")
 	b = strconv.AppendUint(b, s.Pos, 10)
+	if inc != nil {
+		member(incrementalMaximum)
+		b = AppendString(b, inc.MaximumKey)
+	}
 	if s.Gtids != "" {
 		member("gtids")
 		b = AppendString(b, s.Gtids)
@@ -150,6 +169,12 @@ func (o *Offset) Append(b []byte) []byte {
 		member("event")
 		b = strconv.AppendUint(b, s.Event, 10)
 	}
+	if inc != nil {
+		member(incrementalTables)
+		b = AppendString(b, inc.tables())
+		member(incrementalLast)
+		b = AppendString(b, inc.LastKey)
+	}
 	if t := o.Transaction; t != nil {
 		member(transactionID)
 		b = AppendString(b, t.ID)
@@ -159,6 +184,13 @@ func (o *Offset) Append(b []byte) []byte {
 		}
 	}
 	switch token := base64.RawURLEncoding.EncodeToString(o.Token); {
+	case !o.Signals.Empty():
+		member("rowmesh")
+		aside := ""
+		if !o.Aside.Empty() {
+			aside = o.Aside.encode()
+		}
+		b = fmt.Appendf(b, `"3.%d.%s.%s.%s"`, o.Layout, token, aside, o.Signals.encode())
 	case !o.Aside.Empty():
 		member("rowmesh")
 		b = fmt.Appendf(b, `"2.%d.%s.%s"`, o.Layout, token, o.Aside.encode())
@@ -182,6 +214,9 @@ func Decode(value []byte) (Offset, error) {
 		Snapshot any         `json:"snapshot"`
 		Rowmesh  string      `json:"rowmesh"`
 		ID       *string     `json:"transaction_id"`
+
+		Tables      string `json:"incremental_snapshot_collections"`
+		Correlation string `json:"incremental_snapshot_correlation_id"`
 	}
 	bad := func(err error) (Offset, error) {
 		return Offset{}, errs.E(errs.Corrupt, "stored offset %.200s: %w; correct it with PATCH /connectors/<name>/offsets, or DELETE it for a new snapshot", value, err)
@@ -223,10 +258,14 @@ func Decode(value []byte) (Offset, error) {
 		}
 	}
 	if v.Rowmesh == "" {
+		var err error
+		if o.Unfinished, err = decodeIncremental(v.Tables, v.Correlation); err != nil {
+			return bad(err)
+		}
 		return o, nil
 	}
 	parts := strings.Split(v.Rowmesh, ".")
-	if !(len(parts) == 3 && parts[0] == "1" || len(parts) == 4 && parts[0] == "2") {
+	if !(len(parts) == 3 && parts[0] == "1" || len(parts) == 4 && parts[0] == "2" || len(parts) == 5 && parts[0] == "3") {
 		return bad(fmt.Errorf("its rowmesh member has a format that this version does not know"))
 	}
 	var err error
@@ -238,8 +277,13 @@ func Decode(value []byte) (Offset, error) {
 			return bad(err)
 		}
 	}
-	if len(parts) == 4 {
+	if len(parts) >= 4 && (len(parts) == 4 || parts[3] != "") {
 		if o.Aside, err = decodeAside(parts[3]); err != nil {
+			return bad(err)
+		}
+	}
+	if len(parts) == 5 {
+		if o.Signals, err = decodeSignals(parts[4]); err != nil {
 			return bad(err)
 		}
 	}
