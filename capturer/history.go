@@ -10,6 +10,7 @@ import (
 
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/services/config"
+	"github.com/rowmesh/rowmesh/services/failpoint"
 	"github.com/rowmesh/rowmesh/services/gtid"
 	"github.com/rowmesh/rowmesh/services/registry"
 )
@@ -125,7 +126,13 @@ func (h *history) put(ctx context.Context, versions ...registry.TableVersion) er
 	if len(versions) == 0 {
 		return nil
 	}
-	err := h.store.Put(ctx, h.source, versions...)
+	err := failpoint.At(failpoint.StoreBefore)
+	if err == nil {
+		err = h.store.Put(ctx, h.source, versions...)
+	}
+	if err == nil {
+		err = failpoint.At(failpoint.StoreAfter)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err != nil {

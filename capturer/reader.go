@@ -11,6 +11,7 @@ import (
 	"github.com/rowmesh/rowmesh/capturer/binlog"
 	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/failpoint"
 	"github.com/rowmesh/rowmesh/services/source"
 )
 
@@ -209,6 +210,9 @@ func (r *reader) connect(ctx context.Context) error {
 		if r.tables, err = newTables(ctx, r, session); err != nil {
 			return err
 		}
+	}
+	if err := failpoint.At(failpoint.DialBefore); err != nil {
+		return err
 	}
 	log, err := r.src.access().Dial(ctx, r.info, r.serverID, start)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	"github.com/rowmesh/rowmesh/services/capture"
+	"github.com/rowmesh/rowmesh/services/failpoint"
 	"github.com/rowmesh/rowmesh/services/registry"
 )
 
@@ -279,7 +280,12 @@ func (f *feed) pump(ctx context.Context, out capture.Sender) error {
 			f.sent.Add(1)
 		}
 		f.acked.Store(out.Acked())
-		return out.Send(m)
+		for range failpoint.Times(failpoint.Send) {
+			if err := out.Send(m); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	for {
 		select {

@@ -10,6 +10,7 @@ import (
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/services/capture"
 	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/failpoint"
 	"github.com/rowmesh/rowmesh/services/registry"
 	"github.com/rowmesh/rowmesh/services/source"
 )
@@ -141,6 +142,9 @@ func (s *dbSource) subscribeSnapshot(ctx context.Context, f *feed, info source.I
 	if err := s.history.load(ctx); err != nil {
 		return err
 	}
+	if err := failpoint.At(failpoint.SnapshotBefore); err != nil {
+		return err
+	}
 	o := s.snapshotOptions(f)
 	// The last message says where to resume. It waits until the shapes are stored, so that whoever resumes there finds them.
 	var complete *capturev1.SubscribeResponse
@@ -148,6 +152,9 @@ func (s *dbSource) subscribeSnapshot(ctx context.Context, f *feed, info source.I
 		if m.GetSnapshot().GetComplete() {
 			complete = m
 			return nil
+		}
+		if err := failpoint.At(failpoint.SnapshotSend); err != nil {
+			return err
 		}
 		return out.Send(m)
 	})
@@ -166,6 +173,9 @@ func (s *dbSource) subscribeSnapshot(ctx context.Context, f *feed, info source.I
 			return nil
 		}
 		return out.Send(complete)
+	}
+	if err := failpoint.At(failpoint.SnapshotAfter); err != nil {
+		return err
 	}
 	if f.open.Snapshot.GetOnly() {
 		return last()

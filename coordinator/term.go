@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/failpoint"
 	"github.com/rowmesh/rowmesh/services/lease"
 	"github.com/rowmesh/rowmesh/services/registry"
 )
@@ -64,6 +65,9 @@ func (c *Coordinator) lead(ctx context.Context, l lease.Leadership) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer t.running.Wait()
 	defer cancel()
+	if err := failpoint.At(failpoint.TermBegin); err != nil {
+		return err
+	}
 
 	seen := l.Revision // a term begins with what its predecessors wrote
 	for {
@@ -144,7 +148,13 @@ func (t *term) step(ctx context.Context, st *registry.State) (int64, error) {
 	var failed error
 	for _, part := range t.parts(p) {
 		for _, changes := range t.transactions(part) {
+			if err := failpoint.At(failpoint.ApplyBefore); err != nil {
+				return revision, err
+			}
 			r, err := t.c.deps.Store.Apply(ctx, t.lead, changes...)
+			if err == nil {
+				err = failpoint.At(failpoint.ApplyAfter)
+			}
 			if kind := errs.KindOf(err); kind == errs.NotOwner || kind == errs.Unavailable || ctx.Err() != nil {
 				return revision, err
 			}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rowmesh/rowmesh/publisher/kafka"
+	"github.com/rowmesh/rowmesh/services/failpoint"
 	"github.com/rowmesh/rowmesh/services/offset"
 )
 
@@ -23,11 +24,14 @@ func (t *task) begin() error {
 	if t.begun || t.atLeastOnce {
 		return nil
 	}
+	if err := failpoint.At(failpoint.BeginBefore); err != nil {
+		return err
+	}
 	if err := t.producer.Begin(); err != nil {
 		return err
 	}
 	t.begun = true
-	return nil
+	return failpoint.At(failpoint.BeginAfter)
 }
 
 // commit writes the checkpoint and commits. Without transactions the rows are flushed first: a checkpoint must not be readable before what it covers.
@@ -46,6 +50,12 @@ func (t *task) commit() error {
 	}
 	if err := t.put(ctx, append(t.start.frozen, frozen{t.key().Bytes(), t.place.taken.Append(nil)})); err != nil {
 		return fmt.Errorf("write checkpoint: %w", err)
+	}
+	if err := failpoint.At(failpoint.CheckpointAfter); err != nil {
+		return err
+	}
+	if err := failpoint.At(failpoint.CommitBefore); err != nil {
+		return err
 	}
 	if err := t.end(ctx); err != nil {
 		return err

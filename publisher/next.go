@@ -11,6 +11,7 @@ import (
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/publisher/lane"
 	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/failpoint"
 	"github.com/rowmesh/rowmesh/services/registry"
 )
 
@@ -168,10 +169,19 @@ func (t *task) batch(b *rowv1.Batch) error {
 	if t.stage != nil {
 		limit = stagedBytes
 	}
+	if err := failpoint.At(failpoint.Convert); err != nil {
+		return err
+	}
 	err := t.encoder.Pieces(b, &t.encoded, limit, func() error {
+		if err := failpoint.At(failpoint.ProduceBefore); err != nil {
+			return err
+		}
 		n, err := t.out.send(t.work, &t.encoded, b)
 		taken.Bytes += n
 		records += uint64(len(t.encoded.Records))
+		if err == nil {
+			err = failpoint.At(failpoint.ProduceAfter)
+		}
 		return err
 	})
 	if err != nil {

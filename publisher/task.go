@@ -13,6 +13,7 @@ import (
 	"github.com/rowmesh/rowmesh/publisher/lane"
 	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/failpoint"
 	"github.com/rowmesh/rowmesh/services/offset"
 	"github.com/rowmesh/rowmesh/services/registry"
 	"github.com/rowmesh/rowmesh/services/run"
@@ -249,7 +250,40 @@ func (t *task) delay() error {
 func (t *task) perform(a lane.Action) lane.Outcome {
 	ctx, cancel := context.WithTimeout(t.ctx, startTimeout)
 	defer cancel()
-	var err error
+	before, after := points(a)
+	err := failpoint.At(before)
+	if err == nil {
+		err = t.act(ctx, a)
+	}
+	if err == nil {
+		err = failpoint.At(after)
+	}
+	return t.outcome(a, err)
+}
+
+// points are the failpoints around an action; empty: there are none.
+func points(a lane.Action) (before, after string) {
+	switch a {
+	case lane.Fence:
+		return failpoint.FenceBefore, failpoint.FenceAfter
+	case lane.Confirm:
+		return failpoint.ConfirmBefore, failpoint.ConfirmAfter
+	case lane.Read:
+		return failpoint.ReadBefore, failpoint.ReadAfter
+	case lane.Subscribe:
+		return failpoint.SubscribeBefore, failpoint.SubscribeAfter
+	case lane.Commit:
+		return failpoint.CheckpointBefore, failpoint.CommitAfter
+	case lane.Ack:
+		return failpoint.AckBefore, failpoint.AckAfter
+	case lane.Release:
+		return failpoint.ReleaseBefore, failpoint.ReleaseAfter
+	}
+	return "", ""
+}
+
+// act does what an action asks for.
+func (t *task) act(ctx context.Context, a lane.Action) (err error) {
 	switch a {
 	case lane.Check, lane.Confirm:
 		if a == lane.Check {
@@ -273,7 +307,7 @@ func (t *task) perform(a lane.Action) lane.Outcome {
 	case lane.Release:
 		t.release()
 	}
-	return t.outcome(a, err)
+	return err
 }
 
 // outcome classifies an error and keeps it for the status.

@@ -1,13 +1,16 @@
-// Package etcdnode runs a single etcd server inside this process: for a mesh on one machine (deploy) and for tests. It serves plain text on
-// loopback only. A mesh that must survive the loss of a machine uses a cluster of three outside.
+// Package etcdnode runs an etcd server inside this process: for a mesh on one machine (deploy) and for tests, which also make a member of a cluster of it. It serves
+// plain text on loopback only. A mesh that must survive the loss of a machine uses a cluster of three outside.
 package etcdnode
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +26,20 @@ type Config struct {
 	Address string // host:port for clients, on loopback; empty or port 0: a free port
 	// NoSync leaves out fsync: faster starts and writes, and data may be lost with the machine. For tests.
 	NoSync bool
+	// Member makes the node a member of a cluster; nil: it is alone.
+	Member *Member
+}
+
+// Member says which member of a cluster a node is. Start returns once the cluster has a leader.
+type Member struct {
+	// Name is the member's in Cluster.
+	Name string
+	// Listen is where it hears the other members, host:port.
+	Listen string
+	// Cluster says by which host:port the members reach each other.
+	Cluster map[string]string
+	// QuotaBytes bounds the data; 0: etcd's 2 GiB.
+	QuotaBytes int64
 }
 
 // Node is a running server.
@@ -46,10 +63,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
 	c.ListenClientUrls = []url.URL{{Scheme: "http", Host: cfg.Address}}
 	c.AdvertiseClientUrls = c.ListenClientUrls
-	// The only member needs no peers, but etcd listens for them all the same. The name is part of the data folder's identity, the port is not.
-	c.ListenPeerUrls = []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
-	c.AdvertisePeerUrls = []url.URL{{Scheme: "http", Host: "127.0.0.1:1"}}
-	c.InitialCluster = c.Name + "=http://127.0.0.1:1"
+	cfg.peers(c)
 	c.UnsafeNoFsync = cfg.NoSync
 	c.EnableGRPCGateway = false // nobody asks it by JSON
 	var calls openCalls
@@ -72,6 +86,24 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	cfg.Address = server.Clients[0].Addr().String()
 	return &Node{server: server, cfg: cfg, close: sync.OnceFunc(func() { calls.closeWith(server) })}, nil
+}
+
+// peers says who else is in the cluster.
+func (cfg Config) peers(c *embed.Config) {
+	m := cfg.Member
+	if m == nil {
+		// The only member needs no peers, but etcd listens for them all the same. The name is part of the data folder's identity, the port is not.
+		m = &Member{Name: c.Name, Listen: "127.0.0.1:0", Cluster: map[string]string{c.Name: "127.0.0.1:1"}}
+	}
+	c.Name = m.Name
+	c.QuotaBackendBytes = m.QuotaBytes
+	c.ListenPeerUrls = []url.URL{{Scheme: "http", Host: m.Listen}}
+	c.AdvertisePeerUrls = []url.URL{{Scheme: "http", Host: m.Cluster[m.Name]}}
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(m.Cluster)) {
+		all = append(all, name+"=http://"+m.Cluster[name])
+	}
+	c.InitialCluster = strings.Join(all, ",")
 }
 
 // Address returns host:port for clients.
