@@ -98,7 +98,11 @@ func New(cfg Config, mesh Assignments, subscribe Subscribe, log *slog.Logger, re
 	if err != nil {
 		return nil, err
 	}
-	return &Publisher{cfg: cfg.withDefaults(), mesh: mesh, subscribe: subscribe, log: log, metrics: m, out: machine{}, tasks: map[registry.LaneID]*task{}}, nil
+	out, mesh, err := seams(mesh)
+	if err != nil {
+		return nil, err
+	}
+	return &Publisher{cfg: cfg.withDefaults(), mesh: mesh, subscribe: subscribe, log: log, metrics: m, out: out, tasks: map[registry.LaneID]*task{}}, nil
 }
 
 // Run runs lanes until ctx ends; then each lane commits what it may commit at once, within a few seconds.

@@ -233,7 +233,7 @@ func (t *task) open(ctx context.Context) error {
 
 func (t *task) running() {
 	t.lastErr, t.fatal, t.beat = nil, false, t.p.out.now()
-	t.log.Info("lane runs", "generation", t.lane.Generation, "position", t.place.position(), "snapshot", t.start.snapshot != nil)
+	t.log.Info("lane runs", "generation", t.lane.Generation, "confirmed", t.asked, "position", t.place.position(), "snapshot", t.start.snapshot != nil)
 }
 
 func (t *task) openMessage(cfg *config.Connector) (*capturev1.Open, error) {

@@ -69,7 +69,9 @@ type task struct {
 	capturer string
 	stranded bool
 	begun    bool
-	beat     time.Time // of the last heartbeat, or of the start
+	// asked is when Confirm asked for the lane.
+	asked time.Time
+	beat  time.Time // of the last heartbeat, or of the start
 	// held is when the stream is read on, on the task's clock; 0: now.
 	held time.Duration
 	// delayed is when the snapshot of generation delayedFor may start.
@@ -345,6 +347,7 @@ func (t *task) outcome(a lane.Action, err error) lane.Outcome {
 }
 
 func (t *task) confirm(ctx context.Context) error {
+	t.asked = t.p.out.now()
 	err := t.p.mesh.Confirm(ctx, t.lane)
 	if errs.KindOf(err) == errs.NotFound {
 		return errs.E(errs.NotOwner, "%w", err)
