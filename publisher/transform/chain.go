@@ -1,12 +1,16 @@
 package transform
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/rowmesh/rowmesh/publisher/record"
+	"github.com/rowmesh/rowmesh/publisher/transform/foreign"
 	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
 )
@@ -28,6 +32,11 @@ type Env struct {
 	Log *slog.Logger
 	// Now is the current time, for the offsets of zones that change.
 	Now func() time.Time
+	// Connector and Task are the lane that the transforms are for.
+	Connector string
+	Task      uint32
+	// Dial connects to servers of foreign transforms.
+	Dial func(address string) (*grpc.ClientConn, error)
 }
 
 // Chain is a connector's transforms in order. One goroutine uses it.
@@ -38,8 +47,9 @@ type Chain struct {
 // link is a transform with its condition.
 type link struct {
 	alias, class string
-	transform    Transform
-	predicate    Predicate // nil: always
+	transform    Transform       // nil: foreign is set
+	foreign      *foreign.Client // takes many records at once
+	predicate    Predicate       // nil: always
 	negate       bool
 	shares       bool // a sharer
 }
@@ -78,7 +88,7 @@ func New(raw map[string]string, env Env) (*Chain, error) {
 	for _, alias := range splitList(raw["transforms"]) {
 		l, err := newLink(raw, alias, predicates, env)
 		if err != nil {
-			return nil, err
+			return nil, errors.Join(err, c.Close())
 		}
 		c.links = append(c.links, l)
 	}
@@ -91,6 +101,13 @@ func newLink(raw map[string]string, alias string, predicates map[string]Predicat
 		return link{}, err
 	}
 	o.env = env
+	if o.plugin.Class == config.ForeignTransform {
+		l := link{alias: alias, class: o.plugin.Class}
+		if l, err = l.conditional(raw, o.prefix, predicates); err == nil {
+			l.foreign, err = newForeign(o)
+		}
+		return l, err
+	}
 	build := constructor(o.plugin.Class)
 	if build == nil || o.plugin.Use == config.Refused {
 		next := o.plugin.Next
@@ -104,22 +121,42 @@ func newLink(raw map[string]string, alias string, predicates map[string]Predicat
 		return link{}, fmt.Errorf("transform %s (%s): %w", alias, l.class, err)
 	}
 	_, l.shares = l.transform.(sharer)
-	name := strings.TrimSpace(raw[o.prefix+"predicate"])
+	return l.conditional(raw, o.prefix, predicates)
+}
+
+// conditional gives a link the predicate that its options name.
+func (l link) conditional(raw map[string]string, prefix string, predicates map[string]Predicate) (link, error) {
+	name := strings.TrimSpace(raw[prefix+"predicate"])
 	if name == "" {
 		return l, nil
 	}
 	p, ok := predicates[name]
 	if !ok {
-		return link{}, errs.E(errs.Invalid, "%spredicate: there is no predicate %q; list it in the option predicates", o.prefix, name)
+		return link{}, errs.E(errs.Invalid, "%spredicate: there is no predicate %q; list it in the option predicates", prefix, name)
 	}
-	l.predicate, l.negate = p, strings.EqualFold(strings.TrimSpace(raw[o.prefix+"negate"]), "true")
+	l.predicate, l.negate = p, strings.EqualFold(strings.TrimSpace(raw[prefix+"negate"]), "true")
 	return l, nil
 }
 
-// Apply runs the transforms over a record until one drops it. An error is an *Error.
-func (c *Chain) Apply(slab *record.Slab, r *record.Record) (keep bool, err error) {
+// Close ends what the transforms hold: connections to servers.
+func (c *Chain) Close() error {
+	var err error
 	for i := range c.links {
-		l := &c.links[i]
+		if f := c.links[i].foreign; f != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}
+	return err
+}
+
+// Apply runs the transforms over a record until one drops it. An error is an *Error. Chains that are Batched have ApplyAll instead.
+func (c *Chain) Apply(slab *record.Slab, r *record.Record) (keep bool, err error) {
+	return apply(c.links, slab, r)
+}
+
+func apply(links []link, slab *record.Slab, r *record.Record) (keep bool, err error) {
+	for i := range links {
+		l := &links[i]
 		if l.predicate != nil && l.predicate.Test(r) == l.negate {
 			continue
 		}
