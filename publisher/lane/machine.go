@@ -74,20 +74,36 @@ const (
 	maxRetry   = time.Minute
 )
 
+// moving is how long a lane is tried again whatever Retries say: in a mesh it fails for as long as its capturer, its broker or itself needs to move, which is three
+// leases of 5 s at most.
+const moving = 15 * time.Second
+
+// Retries say how a lane that failed starts again. The zero value is without end, with pauses that grow.
+type Retries struct {
+	// Limited: after Max failed starts in a row it is given up.
+	Limited bool
+	Max     int
+	// Pause between starts; 0: one that grows. The first start after some progress comes at once in either case.
+	Pause time.Duration
+}
+
 // Machine is one lane's state. Time is passed in, as time since any fixed instant.
 type Machine struct {
-	cut    Cut
-	action Action
-	want   *Assignment // newest; nil: not ours
-	have   Assignment  // what runs; zero generation: nothing
+	cut     Cut
+	retries Retries
+	action  Action
+	want    *Assignment // newest; nil: not ours
+	have    Assignment  // what runs; zero generation: nothing
 	// refused is the generation that Confirm called somebody else's last: the watch may still show it for a while. Older ones are not refused with it: an
 	// etcd that was restored from a backup counts from a lower one.
 	refused uint64
 	// next is where Release leads.
 	next     Action
 	failures int
-	retryAt  time.Duration
-	acked    uint64
+	// failing is when the first of failures was.
+	failing time.Duration
+	retryAt time.Duration
+	acked   uint64
 }
 
 // New returns a machine at Idle.
@@ -237,7 +253,14 @@ func (m *Machine) fail(now time.Duration, o Outcome) {
 	case Fatal:
 		m.next = Stopped
 	default:
+		if m.failures == 0 {
+			m.failing = now
+		}
 		m.next = Wait
+		if m.spent(now) {
+			m.next = Stopped
+			return
+		}
 		if o == Fenced && from != Check && m.failures == 0 {
 			// Somebody else fenced us. Ask first whether the lane is still ours: fencing back blindly would keep two workers busy with each other. If it
 			// happens again without a commit in between, somebody uses our transactional id who does not ask; then the pause is what keeps the peace.
@@ -252,8 +275,22 @@ func (m *Machine) backoff() time.Duration {
 	if m.failures == 0 {
 		return firstRetry
 	}
+	if m.retries.Pause > 0 {
+		return m.retries.Pause
+	}
 	return min(minRetry<<min(m.failures-1, 10), maxRetry)
 }
+
+// spent reports that a failure at the instant now is one too many.
+func (m *Machine) spent(now time.Duration) bool {
+	return m.retries.Limited && m.failures >= m.retries.Max && now-m.failing >= moving
+}
+
+// SetRetries changes how the lane starts again after failures.
+func (m *Machine) SetRetries(r Retries) { m.retries = r }
+
+// Failures returns how many starts in a row have failed and were tried again.
+func (m *Machine) Failures() int { return m.failures }
 
 // Hurry ends a Wait: what the start before failed for has changed.
 func (m *Machine) Hurry(now time.Duration) {

@@ -60,3 +60,62 @@ func TestHurry(t *testing.T) {
 		t.Errorf("action %v of a lane that is not ours", a)
 	}
 }
+
+// A lane is given up after as many tries as it may have, but not before what moves in a mesh has had its time; and one that is started by hand counts anew.
+func TestRetries(t *testing.T) {
+	for name, c := range map[string]struct {
+		retries Retries
+		stops   bool
+		pauses  []time.Duration // of the first tries
+	}{
+		"without end":   {Retries{}, false, []time.Duration{firstRetry, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second}},
+		"none":          {Retries{Limited: true}, true, []time.Duration{firstRetry, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second}},
+		"three, slowly": {Retries{Limited: true, Max: 3, Pause: 10 * time.Second}, true, []time.Duration{firstRetry, 10 * time.Second, 10 * time.Second}},
+		"own pause":     {Retries{Pause: 300 * time.Millisecond}, false, []time.Duration{firstRetry, 300 * time.Millisecond, 300 * time.Millisecond}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := New(Cut{})
+			m.SetRetries(c.retries)
+			m.Assign(&Assignment{Generation: 1})
+			now := time.Hour
+			run := func() (tries int, stopped bool) {
+				for begin := now; now < begin+time.Hour; {
+					switch a := m.Action(now, false); a {
+					case Fence:
+						m.Done(now, Retry)
+					case Release:
+						m.Done(now, OK)
+					case Wait:
+						if tries < len(c.pauses) && m.RetryAt()-now != c.pauses[tries] {
+							t.Errorf("pause %d is %s, want %s", tries, m.RetryAt()-now, c.pauses[tries])
+						}
+						tries++
+						now = m.RetryAt()
+					case Stopped:
+						if now-begin < moving {
+							t.Errorf("given up after %s", now-begin)
+						}
+						return tries, true
+					default:
+						t.Fatalf("action %v", a)
+					}
+				}
+				return tries, false
+			}
+			tries, stopped := run()
+			if stopped != c.stops || stopped && tries < c.retries.Max {
+				t.Errorf("after %d tries stopped: %v", tries, stopped)
+			}
+			if !stopped {
+				return
+			}
+			if m.Failures() != tries {
+				t.Errorf("%d failures, %d tries", m.Failures(), tries)
+			}
+			m.Assign(&Assignment{Generation: 2})
+			if again, _ := run(); again != tries {
+				t.Errorf("%d tries after a restart, %d before", again, tries)
+			}
+		})
+	}
+}

@@ -66,7 +66,7 @@ func TestParseTutorial(t *testing.T) {
 		Snapshot:     Snapshot{Mode: "initial", LockingMode: "minimal", LockTimeout: 10 * time.Second, MaxThreads: 1},
 		KeyConverter: NewConverter("json", map[string]string{}), ValueConverter: NewConverter("json", map[string]string{}), HeaderConverter: NewConverter("simple", nil),
 		TopicCreation: TopicCreation{Default: TopicSpec{-1, -1, map[string]string{}}},
-		Producer:      map[string]string{}, ExactlyOnce: "requested", ErrorsTolerance: "none",
+		Producer:      map[string]string{}, ExactlyOnce: "requested", ErrorsTolerance: "none", Errors: Errors{RetryDelay: time.Minute, DeadLetterReplication: -1},
 		Signals: Signals{Source: true, Poll: 5 * time.Second, Topic: "test-signal", Group: "kafka-signal", Client: map[string]string{}, File: "file-signals.txt", ChunkRows: 1024},
 		CommitInterval: 200 * time.Millisecond, CommitBytes: 8 << 20, Restart: true, Retries: Retries{Max: -1},
 	}

@@ -41,6 +41,8 @@ type Config struct {
 	ConnectTimeout time.Duration
 	// KeepAlive is the period of TCP keep-alive probes; a peer that is silent for about ten of them is gone. Default 15 s, as Go's.
 	KeepAlive time.Duration
+	// QueryTimeout is how long a statement may take until its first row comes, or it is done; 0: as long as it needs.
+	QueryTimeout time.Duration
 	// TimeZone is what the connector says of the server's zone. Sessions are in UTC whatever it says.
 	TimeZone string
 }
@@ -50,7 +52,7 @@ func FromConnector(c *config.Connector) Config {
 	return Config{
 		Addr: net.JoinHostPort(strings.TrimSpace(c.Hostname), strconv.Itoa(cmp.Or(c.Port, 3306))), User: c.User, Password: c.Password,
 		TLS: TLSMode(strings.ToLower(c.SSLMode)), CAFile: c.SSLCAFile, TrustStore: c.SSLTrustStore, KeyStore: c.SSLKeyStore, Initial: c.InitialStatements,
-		ConnectTimeout: c.ConnectTimeout, KeepAlive: c.KeepAlive, TimeZone: c.TimeZone,
+		ConnectTimeout: c.ConnectTimeout, KeepAlive: c.KeepAlive, QueryTimeout: c.QueryTimeout, TimeZone: c.TimeZone,
 	}
 }
 

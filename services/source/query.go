@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/rowmesh/rowmesh/services/errs"
 )
 
 // maxPacket is the length that says another packet with more of the same follows.
@@ -98,10 +100,25 @@ func (c *Conn) Stream(ctx context.Context, sql string) (*Rows, error) {
 	}
 	r := &Rows{c: c, stopped: ctx.Err}
 	r.stop = context.AfterFunc(ctx, func() { c.raw.SetDeadline(time.Unix(1, 0)) })
-	if err := r.start(sql); err != nil {
+	late := c.limit()
+	err := r.start(sql)
+	if late() {
+		err = errs.E(errs.Unavailable, "no result from %s within %s (database.query.timeout.ms) of: %.100s", c.cfg.Addr, c.cfg.QueryTimeout, sql)
+	}
+	if err != nil {
 		return nil, r.fail(err)
 	}
 	return r, nil
+}
+
+// limit ends the statement that begins when it takes longer than the query timeout. The function that it returns stops the clock, and says whether it was late: then
+// the session is of no more use, and the server is left to notice that nobody waits.
+func (c *Conn) limit() (late func() bool) {
+	if c.cfg.QueryTimeout <= 0 {
+		return func() bool { return false }
+	}
+	t := time.AfterFunc(c.cfg.QueryTimeout, func() { c.raw.SetDeadline(time.Unix(1, 0)) })
+	return func() bool { return !t.Stop() }
 }
 
 func (r *Rows) start(sql string) error {

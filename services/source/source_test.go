@@ -295,6 +295,26 @@ func TestRealServerCancel(t *testing.T) {
 	}
 }
 
+// A statement that takes longer than database.query.timeout.ms until its first row ends with an error that names the option. What comes behind the first row may take
+// as long as it needs.
+func TestRealServerQueryTimeout(t *testing.T) {
+	cfg := Config{Addr: server(t, "ROWMESH_TEST_MYSQL"), User: "root", QueryTimeout: 300 * time.Millisecond}
+	c := connect(t, cfg)
+	if _, err := c.Query(t.Context(), "SELECT 1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Query(t.Context(), "SELECT SLEEP(60)"); errs.KindOf(err) != errs.Unavailable || !strings.Contains(err.Error(), "database.query.timeout.ms") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := c.Query(t.Context(), "SELECT 1"); err == nil {
+		t.Error("the session that was given up is used again")
+	}
+	cfg.QueryTimeout = 0
+	if _, err := connect(t, cfg).Query(t.Context(), "SELECT SLEEP(0.5)"); err != nil {
+		t.Errorf("without a limit: %v", err)
+	}
+}
+
 func TestRealServerTLS(t *testing.T) {
 	addr := server(t, "ROWMESH_TEST_MYSQL")
 	for mode, encrypted := range map[TLSMode]bool{TLSDisabled: false, TLSPreferred: true, TLSRequired: true} {
