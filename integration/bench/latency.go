@@ -10,10 +10,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-mysql-org/go-mysql/client"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// latency writes single rows at a rate and measures from the return of the commit to the record at a consumer.
+// latency writes single rows at a rate and measures from the return of the commit to the record at a consumer: one that reads all records, then one that reads
+// committed ones. They do not run together: each fetches a thousand times a second, which the other would pay for.
 func (b *bench) latency(ctx context.Context, s *subject, rate int) error {
 	name := fmt.Sprintf("%s-lat%d-%d", strings.ToLower(s.name), rate, time.Now().Unix())
 	if err := b.connector(ctx, s, name, "lat"); err != nil {
@@ -32,42 +34,55 @@ func (b *bench) latency(ctx context.Context, s *subject, rate int) error {
 		return err
 	}
 	n := rate * 10
-	seen := map[string]func() []time.Time{}
-	for level, isolation := range map[string]kgo.IsolationLevel{"uncommitted": kgo.ReadUncommitted(), "committed": kgo.ReadCommitted()} {
-		f, stop, err := b.consume(name+"."+database+".lat", isolation, n+1)
+	for i, level := range []struct {
+		name      string
+		isolation kgo.IsolationLevel
+	}{{"uncommitted", kgo.ReadUncommitted()}, {"committed", kgo.ReadCommitted()}} {
+		seen, stop, err := b.consume(name+"."+database+".lat", level.isolation, 1+(i+1)*n)
 		if err != nil {
 			return err
 		}
 		defer stop()
-		seen[level] = f
-	}
-	time.Sleep(3 * time.Second) // consumers find the topic, JVMs compile
-	commits := make([]time.Time, n+1)
-	tick := time.NewTicker(time.Second / time.Duration(rate))
-	defer tick.Stop()
-	for i := 1; i <= n; i++ {
-		<-tick.C
-		if _, err := c.Execute("insert into " + database + ".lat values " + rowsOf(i, 1, wide)); err != nil {
+		time.Sleep(3 * time.Second) // the consumer finds the topic, JVMs compile
+		first := 1 + i*n
+		commits, err := b.trickle(ctx, c, first, n, rate)
+		if err != nil {
 			return err
 		}
-		commits[i] = time.Now()
-	}
-	for _, level := range []string{"uncommitted", "committed"} {
-		at := seen[level]()
-		var d []time.Duration
-		for i := 1; i <= n; i++ {
+		at := seen()[first:]
+		d := make([]time.Duration, 0, n)
+		for i, committed := range commits {
 			if !at[i].IsZero() {
-				d = append(d, at[i].Sub(commits[i]))
+				d = append(d, at[i].Sub(committed))
 			}
 		}
 		if len(d) < n {
-			return fmt.Errorf("%s: %d of %d records arrived", level, len(d), n)
+			return fmt.Errorf("%s: %d of %d records arrived", level.name, len(d), n)
 		}
 		slices.Sort(d)
 		ms := func(q float64) float64 { return float64(d[int(q*float64(len(d)-1))].Microseconds()) / 1000 }
-		b.delays.add(os.Stdout, line{system: s.name, measure: fmt.Sprintf("%d/s read_%s", rate, level), values: []float64{ms(0.5), ms(0.9), ms(0.99)}})
+		b.delays.add(os.Stdout, line{system: s.name, measure: fmt.Sprintf("%d/s read_%s", rate, level.name), values: []float64{ms(0.5), ms(0.9), ms(0.99)}})
 	}
 	return nil
+}
+
+// trickle inserts n rows, rate of them a second, and says when each was committed.
+func (b *bench) trickle(ctx context.Context, c *client.Conn, first, n, rate int) ([]time.Time, error) {
+	commits := make([]time.Time, n)
+	tick := time.NewTicker(time.Second / time.Duration(rate))
+	defer tick.Stop()
+	for i := range commits {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-tick.C:
+		}
+		if _, err := c.Execute("insert into " + database + ".lat values " + rowsOf(first+i, 1, wide)); err != nil {
+			return nil, err
+		}
+		commits[i] = time.Now()
+	}
+	return commits, nil
 }
 
 // consume notes when each record of a topic (by its row's id) arrives; the returned function waits for n records, ten seconds at most.
