@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 
+	"google.golang.org/grpc"
+
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	controlv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1"
 	"github.com/rowmesh/rowmesh/services/capture"
@@ -49,6 +51,7 @@ func Main(ctx context.Context, args []string, version string, logs io.Writer) er
 		return err
 	}
 	cfg.WorkerID, cfg.RunID = p.Member.GRPCAddress, newRunID()
+	cfg.Dial = func(address string) (*grpc.ClientConn, error) { return rpc.Dial(address, pc.Security) }
 	dir := p.Store.NewDirectory()
 	pub, err := New(cfg, mesh{p.Store, dir, p.Member.ID}, Remote(pc.Security), p.Log, p.Metrics)
 	if err != nil {

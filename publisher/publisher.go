@@ -8,9 +8,12 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc"
+
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/registry"
+	"github.com/rowmesh/rowmesh/services/rpc"
 )
 
 // Config is a publisher's own.
@@ -32,6 +35,8 @@ type Config struct {
 	PlainProducer bool
 	// Parse reads a connector's config. Default config.Parse; a process that resolves secrets gives its own.
 	Parse func(name string, cfg map[string]string) (*config.Connector, config.Result)
+	// Dial connects to servers of foreign transforms. Default: plain text.
+	Dial func(address string) (*grpc.ClientConn, error)
 	// RunID goes into the header __debezium.context.… of each record where the connector asks for it; unique per start.
 	RunID string
 }
@@ -50,6 +55,9 @@ func (c Config) withDefaults() Config {
 		c.Parse = func(name string, cfg map[string]string) (*config.Connector, config.Result) {
 			return config.Parse(name, cfg)
 		}
+	}
+	if c.Dial == nil {
+		c.Dial = func(address string) (*grpc.ClientConn, error) { return rpc.Dial(address, rpc.Security{}) }
 	}
 	return c
 }

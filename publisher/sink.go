@@ -13,6 +13,7 @@ import (
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/publisher/convert"
+	"github.com/rowmesh/rowmesh/publisher/deadletter"
 	"github.com/rowmesh/rowmesh/publisher/kafka"
 	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
@@ -49,8 +50,7 @@ func newSink(t *task) *sink {
 	for i := range s.extra {
 		s.extra[i] = kafka.None
 	}
-	s.dead.topic = t.cfg.Raw["errors.deadletterqueue.topic.name"]
-	s.dead.tolerate = t.cfg.ErrorsTolerance == "all"
+	s.dead = newDeadLetters(t.cfg)
 	return s
 }
 
@@ -76,16 +76,17 @@ func (t *task) newEncoder(cfg *config.Connector) (*convert.Encoder, error) {
 
 // send hands records over, beginning a transaction if none is open, and returns their bytes. b is the batch that they come from, nil for statements.
 func (s *sink) send(ctx context.Context, o *convert.Output, b *rowv1.Batch) (int64, error) {
-	if err := s.notConverted(ctx, o); err != nil {
+	if err := s.notConverted(ctx, o, b); err != nil {
 		return 0, err
 	}
+	from := func(i int) origin { return origin{o, i, b} }
 	if s.t.stage != nil && len(o.Records) > 0 {
 		in := o
 		var err error
-		o, err = s.t.stage.run(in, func(r *convert.Record, e *stageError) error { return s.rejectStage(ctx, in, r, b, e) })
-		if err != nil {
+		if o, err = s.t.stage.run(ctx, in, func(i int, e *stageError) error { return s.rejectStage(ctx, origin{in, i, b}, e) }); err != nil {
 			return 0, err
 		}
+		from = func(i int) origin { return origin{in, s.t.stage.origins[i], b} }
 	}
 	if len(o.Records) == 0 {
 		return 0, nil
@@ -112,14 +113,14 @@ func (s *sink) send(ctx context.Context, o *convert.Output, b *rowv1.Batch) (int
 			last = r.Topic
 		}
 		if r.Partition >= to.partitions {
-			if err := s.rejectPartition(ctx, o, r, b, to); err != nil {
+			if err := s.rejectPartition(ctx, o, r, from(i), to); err != nil {
 				return 0, err
 			}
 			continue
 		}
 		k := s.record(r, to)
 		if n := k.Size(); n > limit {
-			if err := s.rejectLarge(ctx, o, r, b, n, limit); err != nil {
+			if err := s.rejectLarge(ctx, o, r, from(i), n, limit); err != nil {
 				return 0, err
 			}
 			continue
@@ -127,26 +128,26 @@ func (s *sink) send(ctx context.Context, o *convert.Output, b *rowv1.Batch) (int
 		bytes += int64(k.Size())
 		s.batch.Records = append(s.batch.Records, k)
 	}
-	for from := 0; from < len(s.batch.Records); {
-		err := s.t.producer.ProduceFrom(ctx, &s.batch, from)
+	for first := 0; first < len(s.batch.Records); {
+		err := s.t.producer.ProduceFrom(ctx, &s.batch, first)
 		var large *kafka.RecordError
 		if !errors.As(err, &large) {
 			return bytes, err
 		}
 		// Within the limit but for its headers; rare enough to find the record by its place.
-		r := s.find(o, &s.batch.Records[large.Index])
-		if err := s.rejectLarge(ctx, o, r, b, large.Size, large.Max); err != nil {
+		i := s.find(o, &s.batch.Records[large.Index])
+		if err := s.rejectLarge(ctx, o, &o.Records[i], from(i), large.Size, large.Max); err != nil {
 			return 0, err
 		}
-		from = large.Index + 1
+		first = large.Index + 1
 	}
 	return bytes, nil
 }
 
 // notConverted treats the rows and the values that the encoder could not convert.
-func (s *sink) notConverted(ctx context.Context, o *convert.Output) error {
+func (s *sink) notConverted(ctx context.Context, o *convert.Output, b *rowv1.Batch) error {
 	for _, f := range o.Failed {
-		if err := s.rejectRow(ctx, f); err != nil {
+		if err := s.rejectRow(ctx, f, b); err != nil {
 			return err
 		}
 	}
@@ -159,9 +160,8 @@ func (s *sink) notConverted(ctx context.Context, o *convert.Output) error {
 	return nil
 }
 
-func (s *sink) find(o *convert.Output, k *kafka.Record) *convert.Record {
-	i := slices.IndexFunc(o.Records, func(r convert.Record) bool { return int32(r.Value.Off) == k.ValOff && int32(r.Key.Off) == k.KeyOff })
-	return &o.Records[max(i, 0)]
+func (s *sink) find(o *convert.Output, k *kafka.Record) int {
+	return max(0, slices.IndexFunc(o.Records, func(r convert.Record) bool { return int32(r.Value.Off) == k.ValOff && int32(r.Key.Off) == k.KeyOff }))
 }
 
 // record places one record.
@@ -305,35 +305,40 @@ func placeOf(r *convert.Record, b *rowv1.Batch) string {
 }
 
 // rejectLarge treats a record that may not be sent for its size.
-func (s *sink) rejectLarge(ctx context.Context, o *convert.Output, r *convert.Record, b *rowv1.Batch, size, limit int) error {
-	place, key := placeOf(r, b), o.Bytes(r.Key)
+func (s *sink) rejectLarge(ctx context.Context, o *convert.Output, r *convert.Record, from origin, size, limit int) error {
+	key := o.Bytes(r.Key)
 	err := errs.E(errs.Invalid, "record for topic %s with key %.200s at %s is %d bytes, larger than max.request.size (%d); raise producer.override.max.request.size "+
-		"(and the topic's max.message.bytes), exclude the large column, or set errors.tolerance=all", r.Topic.Name, key, place, size, limit)
-	return s.dead.reject(ctx, s, letter{topic: r.Topic.Name, place: place, stage: stageProduce, key: key, err: err})
+		"(and the topic's max.message.bytes), exclude the large column, or set errors.tolerance=all", r.Topic.Name, key, from.place(), size, limit)
+	return s.dead.reject(ctx, s, s.letter(from, deadletter.Letter{Topic: r.Topic.Name, Stage: stageProduce, Exception: tooLargeException, Key: key}), err)
 }
 
 // rejectPartition treats a record for a partition that its topic does not have.
-func (s *sink) rejectPartition(ctx context.Context, o *convert.Output, r *convert.Record, b *rowv1.Batch, to *target) error {
-	place, key := placeOf(r, b), o.Bytes(r.Key)
+func (s *sink) rejectPartition(ctx context.Context, o *convert.Output, r *convert.Record, from origin, to *target) error {
+	key := o.Bytes(r.Key)
 	err := errs.E(errs.Invalid, "record for topic %s with key %.200s at %s is for partition %d, but the topic has %d; give it more, or correct the transform that chooses the partition",
-		to.name, key, place, r.Partition, to.partitions)
-	return s.dead.reject(ctx, s, letter{topic: r.Topic.Name, place: place, stage: stageProduce, key: key, value: o.Bytes(r.Value), err: err})
+		to.name, key, from.place(), r.Partition, to.partitions)
+	return s.dead.reject(ctx, s, s.letter(from, deadletter.Letter{Topic: r.Topic.Name, Stage: stageProduce, Exception: invalidPartition, Key: key, Value: o.Bytes(r.Value)}), err)
 }
 
 // rejectStage treats a record that a transform or a converter failed on. What the letter holds is the record as it was before.
-func (s *sink) rejectStage(ctx context.Context, o *convert.Output, r *convert.Record, b *rowv1.Batch, e *stageError) error {
-	place, key := placeOf(r, b), o.Bytes(r.Key)
+func (s *sink) rejectStage(ctx context.Context, from origin, e *stageError) error {
+	r := from.record()
+	key := from.o.Bytes(r.Key)
 	err := errs.E(errs.Invalid, "record for topic %s with key %.200s at %s: stage %s: %w; correct the connector's transforms and converters, or set errors.tolerance=all",
-		r.Topic.Name, key, place, e.stage, e.err)
-	return s.dead.reject(ctx, s, letter{topic: r.Topic.Name, place: place, stage: e.stage, class: e.class, key: key, value: o.Bytes(r.Value), err: err})
+		r.Topic.Name, key, from.place(), e.stage, e.err)
+	return s.dead.reject(ctx, s, s.letter(from, deadletter.Letter{Topic: r.Topic.Name, Stage: e.stage, Class: e.class, Exception: dataException, Key: key, Value: from.o.Bytes(r.Value)}), err)
 }
 
 // rejectRow treats a row that cannot be converted: errors.tolerance=all sends it to the dead letters, event.processing.failure.handling.mode may leave it out.
-func (s *sink) rejectRow(ctx context.Context, f *convert.RowError) error {
+func (s *sink) rejectRow(ctx context.Context, f *convert.RowError, b *rowv1.Batch) error {
 	if !s.dead.tolerate && leavesOut(s.t.cfg.EventFailure) {
 		s.t.rowsSkipped(f.Database+"."+f.Table, &capturev1.TableError{Position: &rowv1.Position{File: f.File, Pos: f.Pos}, Reason: f.Error()})
 		return nil
 	}
-	return s.dead.reject(ctx, s, letter{
-		topic: s.t.encoder.TopicOf(f.Database, f.Table).Name, place: fmt.Sprintf("%s:%d row %d", f.File, f.Pos, f.Row), stage: "VALUE_CONVERTER", err: f})
+	l := deadletter.Letter{Topic: s.t.encoder.TopicOf(f.Database, f.Table).Name, Position: fmt.Sprintf("%s:%d row %d", f.File, f.Pos, f.Row), GTID: f.GTID,
+		Stage: stageValueConverter, Exception: dataException}
+	if s.dead.keeps() && b != nil {
+		l.Row = s.failedRow(b, f.Group, f.Index, nil)
+	}
+	return s.dead.reject(ctx, s, l, f)
 }

@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"context"
 	"errors"
 
 	"github.com/rowmesh/rowmesh/publisher/convert"
@@ -29,6 +30,9 @@ type stage struct {
 	heads  []convert.SpanHeader // of the records of out
 	rec    record.Record
 	shared []record.Header // what the event before shares with its tombstone
+	items  []transform.Item
+	// origins are the indexes, in what was taken, of what the records of out were made of.
+	origins []int
 }
 
 // shape is a convert.Shape as schemas.
@@ -105,38 +109,81 @@ func (s *stage) contextHeaders(hs []convert.Header) {
 	}
 }
 
+// close ends what the transforms hold.
+func (s *stage) close() {
+	if s != nil {
+		_ = s.chain.Close() // of connections that nobody uses any more
+	}
+}
+
 // run takes the records of o and returns what becomes of them. A record that fails goes to reject, whose error ends the run; one that nothing is wrong with, but
 // that needs a server which does not answer, ends it at once.
-func (s *stage) run(o *convert.Output, reject func(r *convert.Record, e *stageError) error) (*convert.Output, error) {
+func (s *stage) run(ctx context.Context, o *convert.Output, reject func(i int, e *stageError) error) (*convert.Output, error) {
 	s.out.Reset()
-	s.heads = s.heads[:0]
+	s.heads, s.origins = s.heads[:0], s.origins[:0]
 	if cap(s.out.Arena) > maxArena {
 		s.out.Arena = nil
 	}
 	s.shared = nil
+	if s.chain.Batched() {
+		return &s.out, s.together(ctx, o, reject)
+	}
 	for i := range o.Records {
 		if !tombstoneOf(o, i) {
 			s.slab.Reset()
 			s.shared = nil
 		}
-		arena := len(s.out.Arena)
-		err := s.one(o, i)
-		if err == nil {
-			continue
-		}
-		s.out.Arena = s.out.Arena[:arena]
-		var e *stageError
-		if !errors.As(err, &e) {
-			return nil, err
-		}
-		if k := errs.KindOf(e.err); k == errs.Unavailable || k == errs.Denied {
-			return nil, e.err
-		}
-		if err := reject(&o.Records[i], e); err != nil {
+		if err := s.settle(o, i, s.one, reject); err != nil {
 			return nil, err
 		}
 	}
 	return &s.out, nil
+}
+
+// together is run for transforms that take many records at once: all go through the chain, then each is converted.
+func (s *stage) together(ctx context.Context, o *convert.Output, reject func(i int, e *stageError) error) error {
+	s.slab.Reset()
+	clear(s.items)
+	s.items = s.items[:0]
+	for i := range o.Records {
+		s.items = append(s.items, transform.Item{Follows: tombstoneOf(o, i)})
+		r := &s.items[i].Record
+		if err := s.decode(o, i, r); err != nil {
+			return err
+		}
+		r.SharesHeaders = tombstoneOf(o, i+1)
+	}
+	if err := s.chain.ApplyAll(ctx, &s.slab, s.items); err != nil {
+		return err
+	}
+	for i := range o.Records {
+		err := s.settle(o, i, func(o *convert.Output, i int) error {
+			it := &s.items[i]
+			return s.finish(o, i, &it.Record, it.Keep, it.Err)
+		}, reject)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle takes the i-th record by f, and treats it if it fails.
+func (s *stage) settle(o *convert.Output, i int, f func(o *convert.Output, i int) error, reject func(i int, e *stageError) error) error {
+	arena := len(s.out.Arena)
+	err := f(o, i)
+	if err == nil {
+		return nil
+	}
+	s.out.Arena = s.out.Arena[:arena]
+	var e *stageError
+	if !errors.As(err, &e) {
+		return err
+	}
+	if k := errs.KindOf(e.err); k == errs.Unavailable || k == errs.Denied {
+		return e.err
+	}
+	return reject(i, e)
 }
 
 // tombstoneOf reports whether the i-th record is the tombstone of the one before it.
@@ -150,7 +197,6 @@ func tombstoneOf(o *convert.Output, i int) bool {
 
 // one takes the i-th record.
 func (s *stage) one(o *convert.Output, i int) error {
-	in := &o.Records[i]
 	r := &s.rec
 	if err := s.decode(o, i, r); err != nil {
 		return err
@@ -158,6 +204,12 @@ func (s *stage) one(o *convert.Output, i int) error {
 	r.SharesHeaders = tombstoneOf(o, i+1)
 	keep, err := s.chain.Apply(&s.slab, r)
 	s.shared = r.Shared
+	return s.finish(o, i, r, keep, err)
+}
+
+// finish converts what the transforms made of the i-th record.
+func (s *stage) finish(o *convert.Output, i int, r *record.Record, keep bool, err error) error {
+	in := &o.Records[i]
 	if err != nil {
 		class := ""
 		var te *transform.Error
@@ -193,7 +245,7 @@ func (s *stage) one(o *convert.Output, i int) error {
 	if out.Key.Len >= 0 {
 		out.Hash = convert.Murmur2(s.out.Bytes(out.Key))
 	}
-	s.out.Records = append(s.out.Records, out)
+	s.out.Records, s.origins = append(s.out.Records, out), append(s.origins, i)
 	return nil
 }
 

@@ -62,7 +62,7 @@ func encode(t testing.TB, cfg *config.Connector, staged bool, messages []*captur
 		}
 		of := &o
 		if s != nil {
-			if of, err = s.run(&o, func(_ *convert.Record, e *stageError) error { return e }); err != nil {
+			if of, err = s.run(t.Context(), &o, func(_ int, e *stageError) error { return e }); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -170,9 +170,9 @@ func TestStageRejects(t *testing.T) {
 				tombstones++
 			}
 		}
-		out, err := s.run(&o, func(r *convert.Record, e *stageError) error {
+		out, err := s.run(t.Context(), &o, func(i int, e *stageError) error {
 			rejected++
-			if r.Value.Len >= 0 || e.stage != stageTransformation || e.class != "org.apache.kafka.connect.transforms.MaskField$Value" {
+			if o.Records[i].Value.Len >= 0 || e.stage != stageTransformation || e.class != "org.apache.kafka.connect.transforms.MaskField$Value" {
 				t.Errorf("rejected in %s by %s: %v", e.stage, e.class, e)
 			}
 			return nil
@@ -238,7 +238,7 @@ func BenchmarkStage(b *testing.B) {
 				if !c.staged {
 					continue
 				}
-				if _, err := s.run(&o, func(_ *convert.Record, e *stageError) error { return e }); err != nil {
+				if _, err := s.run(b.Context(), &o, func(_ int, e *stageError) error { return e }); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -192,8 +192,9 @@ func (t *task) open(ctx context.Context) error {
 	var err error
 	cfg := *t.cfg
 	cfg.IncludeSchemaChanges = cfg.IncludeSchemaChanges && t.id.Task == 0 // one lane tells of statements, all of them
-	if t.stage = nil; staged(&cfg) {
-		if t.stage, err = newStage(&cfg, transform.Env{Log: t.log, Now: t.p.out.now}, t.work.Done()); err != nil {
+	if staged(&cfg) {
+		env := transform.Env{Log: t.log, Now: t.p.out.now, Connector: t.id.Connector, Task: t.id.Task, Dial: t.p.cfg.Dial}
+		if t.stage, err = newStage(&cfg, env, t.work.Done()); err != nil {
 			return err
 		}
 	}
@@ -264,6 +265,9 @@ func (t *task) openMessage(cfg *config.Connector) (*capturev1.Open, error) {
 				o.Delivered = s.delivered(o.Delivered, &at)
 			}
 		}
+	}
+	if cfg.QueueBytes > 0 {
+		o.Credit = uint64(min(cfg.QueueBytes, capture.MaxCredit))
 	}
 	excludeStopped(o.Tables, &t.place.taken.Aside)
 	if t.lane.Count > 1 {

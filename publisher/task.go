@@ -166,7 +166,7 @@ func (t *task) loop() error {
 			t.report(registry.LanePaused, nil, time.Time{})
 			t.wait(time.Time{})
 		case lane.Stopped:
-			t.report(registry.LaneFailed, t.lastErr, time.Time{})
+			t.report(registry.LaneFailed, t.givenUp(), time.Time{})
 			t.wait(time.Time{})
 		case lane.Wait:
 			at, state := t.born.Add(t.machine.RetryAt()), registry.LaneRestarting
@@ -372,7 +372,16 @@ func (t *task) load(ctx context.Context) error {
 	t.careful.configured(t.lane.ConfigRevision)
 	t.status.warn("config", res.Texts()...)
 	t.machine.SetCut(cutOf(cfg))
+	t.machine.SetRetries(lane.Retries{Limited: cfg.Retries.Max >= 0, Max: cfg.Retries.Max, Pause: cfg.Retries.Pause})
 	return nil
+}
+
+// givenUp is the error of a lane that is not tried again, which says so where errors.max.retries is the reason.
+func (t *task) givenUp() error {
+	if t.cfg == nil || t.cfg.Retries.Max < 0 || t.fatal && !t.cfg.Restart {
+		return t.lastErr
+	}
+	return errs.E(errs.KindOf(t.lastErr), "%w; given up after %d tries (errors.max.retries=%d): restart the task once that is mended", t.lastErr, t.machine.Failures(), t.cfg.Retries.Max)
 }
 
 // fence makes the producer and takes the lane's transactional id.
@@ -470,7 +479,8 @@ func (t *task) release() {
 		t.producer.Close()
 		t.producer, t.topics, t.out = nil, nil, nil
 	}
-	t.encoder, t.begun = nil, false
+	t.stage.close()
+	t.encoder, t.stage, t.begun = nil, nil, false
 }
 
 // report stores a status if it says something new.

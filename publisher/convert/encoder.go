@@ -22,8 +22,17 @@ type Options struct {
 	Now func() int64
 	// Tolerate collects rows that cannot be converted in Output.Failed instead of stopping at the first (errors.tolerance=all).
 	Tolerate bool
+	// Blocking is the transaction that the stream waits behind while a blocking snapshot is read; rows of a snapshot have its GTID, server and thread, as
+	// Debezium's have. Nil: another snapshot.
+	Blocking *Behind
 	// Shapes gives each record its Shape, for who reads the payloads again. Then the config's converters should have no schemas of their own.
 	Shapes bool
+}
+
+// Behind is a transaction.
+type Behind struct {
+	GTID             string
+	ServerID, Thread uint32
 }
 
 // maxPlansPerTable bounds the versions of one table that are kept. Rows come in the order of the log, so a version is not used again once the next
@@ -55,6 +64,7 @@ type Encoder struct {
 	ddlValue    surround
 	ddlShape    *Shape
 	heartbeat   heartbeat
+	notices     *notices // nil before the first
 	txn         transactions
 
 	// lastRow is the number of the last row of the log within its event.
@@ -267,6 +277,14 @@ func (e *Encoder) AddTable(t *rowv1.Table) error {
 		if n := len(t.Columns); n > len(e.cells[i]) {
 			e.cells[i] = make([]row.Cell, n)
 		}
+	}
+	return nil
+}
+
+// Table returns the table version of a schema id, nil if it is not known. It must not be changed.
+func (e *Encoder) Table(id uint32) *rowv1.Table {
+	if p := e.plans[id]; p != nil {
+		return p.table
 	}
 	return nil
 }
