@@ -4,10 +4,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf16"
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/publisher/jsontext"
 )
 
 // schemaChange is one event of the schema change topic.
@@ -17,6 +17,7 @@ type schemaChange struct {
 	table   string
 	noTable bool
 	ddl     string
+	noDDL   bool // null
 	changes []*capturev1.TableChange
 }
 
@@ -34,6 +35,18 @@ func (e *Encoder) Ddl(d *capturev1.Ddl, out *Output) error {
 		e.appendSchemaChange(d, &c, now, out)
 	}
 	return nil
+}
+
+// TableChanges appends schema change events that no statement stands behind, where include.schema.changes asks for them: one for each change of d. They come from
+// a row of table, whose place is d's.
+func (e *Encoder) TableChanges(d *capturev1.Ddl, table string, out *Output) {
+	if !e.cfg.IncludeSchemaChanges {
+		return
+	}
+	now := e.opts.Now()
+	for i := range d.Changes {
+		e.appendSchemaChange(d, &schemaChange{database: d.Database, table: table, noDDL: true, changes: d.Changes[i : i+1]}, now, out)
+	}
 }
 
 // schemaChanges divides a statement into events as Debezium does: one for each table changed; what changes no table gives one.
@@ -150,40 +163,19 @@ func objectOf(statement string) string {
 	return ""
 }
 
-// joinTables names the tables of a statement in the order of a java.util.HashSet, which is the one that Debezium keeps them in.
+// joinTables names the tables of a statement in the order of a java.util.HashSet of their ids, which is the one that Debezium keeps them in.
 func joinTables(database string, tables []string) string {
-	type entry struct {
-		table string
-		hash  uint32
-	}
-	var set []entry
+	var ids []string
 	for _, t := range tables {
-		e := entry{t, javaHash(database + "." + t)}
-		if !slices.Contains(set, e) {
-			set = append(set, e)
+		if id := database + "." + t; !slices.Contains(ids, id) {
+			ids = append(ids, id)
 		}
 	}
-	buckets := uint32(16) // HashSet's initial capacity; it doubles when three quarters are full
-	for uint32(len(set))*4 > buckets*3 {
-		buckets *= 2
-	}
-	slices.SortStableFunc(set, func(a, b entry) int {
-		return int(a.hash&(buckets-1)) - int(b.hash&(buckets-1))
-	})
-	names := make([]string, len(set))
-	for i, e := range set {
-		names[i] = e.table
+	names := jsontext.HashOrder(ids, jsontext.Buckets(16, len(ids))) // 16 is HashSet's initial capacity
+	for i, id := range names {
+		names[i] = id[len(database)+1:]
 	}
 	return strings.Join(names, ",")
-}
-
-// javaHash is String.hashCode spread as HashMap does.
-func javaHash(s string) uint32 {
-	h := uint32(0)
-	for _, c := range utf16.Encode([]rune(s)) {
-		h = 31*h + uint32(c)
-	}
-	return h ^ h>>16
 }
 
 func (e *Encoder) appendSchemaChange(d *capturev1.Ddl, c *schemaChange, now int64, out *Output) {
@@ -202,7 +194,7 @@ func (e *Encoder) appendSchemaChange(d *capturev1.Ddl, c *schemaChange, now int6
 	dst = append(dst, `,"databaseName":`...)
 	dst = appendString(dst, c.database)
 	dst = append(dst, `,"schemaName":null,"ddl":`...)
-	dst = appendString(dst, c.ddl)
+	dst = appendOptional(dst, c.ddl, !c.noDDL)
 	dst = append(dst, `,"tableChanges":[`...)
 	for i, change := range c.changes {
 		if i > 0 {

@@ -86,6 +86,9 @@ func (g *group) render(e *Encoder, b *rowv1.Batch, now int64) {
 	thread, server := at(b.TxnThread, txn), at(b.TxnServerId, txn)
 	if snapshot {
 		g.first, thread, server = 0, 0, 0
+		if w := e.opts.Blocking; w != nil {
+			g.gtid, thread, server = append(g.gtid, w.GTID...), w.Thread, w.ServerID
+		}
 	} else if g.gtid = e.appendGTID(g.gtid, b, txn); len(g.gtid) > 0 && e.modes.mariadb {
 		thread = 0
 	}

@@ -17,7 +17,6 @@ import (
 // historyMask hides what differs between two runs, and the place, which the recorded streams have in an older form.
 var historyMask = regexp.MustCompile(`(?s)"position" : \{.*?\},\n  "ts_ms" : \d+`)
 
-
 // TestHistoryGolden compares the schema history with what a real Debezium kept of the same statements.
 func TestHistoryGolden(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "golden", "*", "messages.*.jsonl"))

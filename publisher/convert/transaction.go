@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/publisher/jsontext"
 	"github.com/rowmesh/rowmesh/services/row"
 )
 
@@ -190,13 +191,10 @@ func (t *transactions) appendRecord(out *Output, status string) {
 
 // hashOrder returns the tables in the order of the java.util.HashMap in which Debezium counts them.
 func (t *transactions) hashOrder() []Collection {
-	buckets := uint32(16)
-	for uint32(len(t.tables))*4 > buckets*3 {
-		buckets *= 2
-	}
+	buckets := jsontext.Buckets(16, len(t.tables))
 	out := slices.Clone(t.tables)
 	slices.SortStableFunc(out, func(a, b Collection) int {
-		return int(javaHash(a.Name)&(buckets-1)) - int(javaHash(b.Name)&(buckets-1))
+		return int(jsontext.Hash(a.Name)&(buckets-1)) - int(jsontext.Hash(b.Name)&(buckets-1))
 	})
 	return out
 }

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf16"
 
 	"github.com/rowmesh/rowmesh/publisher/jsontext"
 )
@@ -45,7 +44,7 @@ func (n *Notification) Value() []byte {
 	}
 	slices.Sort(names)
 	// Debezium copies the members into a HashMap, which is as large as one for them without the last, connector_name.
-	for i, name := range hashOrder(names, capacityFor(len(names)-1)) {
+	for i, name := range jsontext.HashOrder(names, capacityFor(len(names)-1)) {
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -102,39 +101,17 @@ func (s *Source) new(id, aggregate, kind string, data ...string) Notification {
 	return n
 }
 
-// capacityFor is the number of buckets of a HashMap that is made as a copy of a map with n members.
+// capacityFor is the number of buckets of a HashMap that was made as a copy of a map with n members and got one more.
 func capacityFor(n int) uint32 {
-	want := float64(n)/0.75 + 1
+	want := uint32(float64(n)/0.75 + 1)
 	buckets := uint32(1)
-	for float64(buckets) < float64(int(want)) {
+	for buckets < want {
 		buckets *= 2
 	}
-	return grown(buckets, n+1)
-}
-
-// grown doubles buckets until three quarters of them hold n.
-func grown(buckets uint32, n int) uint32 {
-	for uint32(n)*4 > buckets*3 {
-		buckets *= 2
-	}
-	return buckets
-}
-
-// hashOrder returns texts in the order of a java.util.HashMap with so many buckets, into which they were put in the order given.
-func hashOrder(texts []string, buckets uint32) []string {
-	out := slices.Clone(texts)
-	slices.SortStableFunc(out, func(a, b string) int { return int(javaHash(a)&(buckets-1)) - int(javaHash(b)&(buckets-1)) })
-	return out
+	return jsontext.Buckets(buckets, n+1)
 }
 
 // joinSet joins texts in the order of a HashSet that grew with them.
-func joinSet(texts []string) string { return strings.Join(hashOrder(texts, grown(16, len(texts))), ",") }
-
-// javaHash is String.hashCode spread as HashMap does.
-func javaHash(s string) uint32 {
-	h := uint32(0)
-	for _, c := range utf16.Encode([]rune(s)) {
-		h = 31*h + uint32(c)
-	}
-	return h ^ h>>16
+func joinSet(texts []string) string {
+	return strings.Join(jsontext.HashOrder(texts, jsontext.Buckets(16, len(texts))), ",")
 }
