@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -340,42 +339,6 @@ func TestMutants(t *testing.T) {
 		t.Errorf("%d mutants; want 1000", total)
 	}
 	t.Logf("%d mutants", total)
-}
-
-// A million changes and their events stay far below what ten million may take.
-func TestMemoryIsBounded(t *testing.T) {
-	const changes, keys = 1_000_000, 100_000
-	j := New()
-	for v := int64(1); v <= changes/keys; v++ {
-		for k := range int64(keys) {
-			c := Change{Table: "t", Key: k, Version: v, Op: 'u', Hash: uint64(v*keys + k), Txn: int(v*keys+k)/10 + 1}
-			if v == 1 {
-				c.Op = 'c'
-			}
-			if err := j.Change(&c); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	for v := int64(1); v <= changes/keys; v++ {
-		for k := range int64(keys) {
-			e := Event{Topic: "t", Table: "t", Key: k, Version: v, Op: 'u', Hash: uint64(v*keys + k), Offset: v*keys + k, Segment: int(v), Producer: 1}
-			if v == 1 {
-				e.Op = 'c'
-			}
-			j.Event(&e)
-		}
-	}
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	if r := j.Finish(); len(r.Violations) > 0 {
-		t.Fatal(r.Violations)
-	}
-	if m.HeapAlloc > 100<<20 {
-		t.Errorf("%d MB for a million changes; 10 million must stay below 1 GB", m.HeapAlloc>>20)
-	}
-	t.Logf("%d MB for %d changes of %d keys", m.HeapAlloc>>20, changes, keys)
 }
 
 func TestReport(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/client"
@@ -146,6 +145,3 @@ func passing(err error) bool {
 	}
 	return false
 }
-
-// number is an integer as SQL.
-func number(n int64) string { return strconv.FormatInt(n, 10) }
