@@ -1,0 +1,238 @@
+package fault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rowmesh/rowmesh/deploy/servers"
+	"github.com/rowmesh/rowmesh/integration/check"
+	"github.com/rowmesh/rowmesh/integration/history"
+	"github.com/rowmesh/rowmesh/integration/traffic"
+)
+
+// Load is a connector, what is written for it, and what comes of it.
+type Load struct {
+	// Name is the connector's and its topic.prefix; Tasks how many there are.
+	Name  string
+	Tasks int
+	// Proxy is in front of the source: Source or Spare.
+	Proxy string
+	W     *traffic.Registers
+	*Stream
+
+	c      *Cluster
+	config map[string]string
+	end    context.CancelFunc
+	ended  chan error
+	// moved: the source has had another primary. Files and positions of checkpoints are then of different servers, and GTIDs are what they are compared by.
+	moved  bool
+	faults []check.Fault
+}
+
+// LoadOptions say what a load is.
+type LoadOptions struct {
+	// Name of the connector; its database is the name with _ for -.
+	Name string
+	// Tasks defaults to 2, Tables to 4, Writers to 3, Keys (of a writer in a table) to 20, Pause between the transactions of a writer to 20 ms, which is some
+	// 300 changes a second in all.
+	Tasks, Tables, Writers, Keys int
+	Pause                        time.Duration
+	Seed                         uint64
+	// Proxy is in front of the source; default Source.
+	Proxy string
+	// Config replaces and adds options of the connector.
+	Config map[string]string
+	// Early begins to write before the connector is made, so that its snapshot meets rows that change.
+	Early bool
+}
+
+func (o LoadOptions) withDefaults() LoadOptions {
+	for _, x := range []struct {
+		to *int
+		n  int
+	}{{&o.Tasks, 2}, {&o.Tables, 4}, {&o.Writers, 3}, {&o.Keys, 20}} {
+		if *x.to == 0 {
+			*x.to = x.n
+		}
+	}
+	if o.Pause == 0 {
+		o.Pause = 20 * time.Millisecond
+	}
+	if o.Proxy == "" {
+		o.Proxy = Source
+	}
+	return o
+}
+
+// Load makes a connector with a workload, and returns once both run.
+func (c *Cluster) Load(ctx context.Context, o LoadOptions) (*Load, error) {
+	o = o.withDefaults()
+	l := &Load{Name: o.Name, Tasks: o.Tasks, Proxy: o.Proxy, c: c, ended: make(chan error, 1)}
+	database := strings.ReplaceAll(o.Name, "-", "_")
+	l.W = &traffic.Registers{Addr: c.Net.Proxy(o.Proxy).Addr, User: servers.RootUser, Database: database, Tables: o.Tables, Writers: o.Writers, Keys: o.Keys, Pause: o.Pause, Seed: o.Seed}
+	if err := l.W.Setup(ctx); err != nil {
+		return nil, err
+	}
+	wctx, end := context.WithCancel(context.WithoutCancel(ctx))
+	l.end = end
+	if o.Early {
+		go func() { l.ended <- l.W.Run(wctx) }()
+	}
+	more := map[string]string{"tasks.max": fmt.Sprint(o.Tasks)}
+	for k, v := range o.Config {
+		more[k] = v
+	}
+	l.config = c.Config(o.Name, o.Proxy, database, more)
+	if err := c.Create(ctx, o.Name, l.config, o.Tasks); err != nil {
+		end()
+		return nil, err
+	}
+	var err error
+	if l.Stream, err = c.followTopics(o.Name, database); err != nil {
+		end()
+		return nil, err
+	}
+	if !o.Early {
+		go func() { l.ended <- l.W.Run(wctx) }()
+	}
+	return l, l.Recovered(ctx, time.Now(), time.Minute)
+}
+
+// Note notes for the report what is done now.
+func (l *Load) Note(name, target string, from time.Time) {
+	l.faults = append(l.faults, check.Fault{AtMS: from.UnixMilli(), UntilMS: time.Now().UnixMilli(), Name: name, Target: target})
+}
+
+// behind returns the table whose newest change that came is the oldest, and when that was committed.
+func (l *Load) behind() (table string, at time.Time) {
+	at = time.Now().Add(time.Hour)
+	for i := range l.W.Tables {
+		name := fmt.Sprintf("r%d", i)
+		if n := l.Newest(name); n.Before(at) {
+			table, at = name, n
+		}
+	}
+	return table, at
+}
+
+// Recovered waits until of each table something has come that was committed after a moment.
+func (l *Load) Recovered(ctx context.Context, since time.Time, limit time.Duration) error {
+	return Until(ctx, limit, "changes of all tables", func() error {
+		select {
+		case err := <-l.ended:
+			l.ended <- err
+			return fmt.Errorf("the workload has ended: %w", err)
+		default:
+		}
+		if table, at := l.behind(); !at.After(since) {
+			return fmt.Errorf("the newest change of %s is of %s before it", table, since.Sub(at))
+		}
+		return nil
+	})
+}
+
+// maxLag is what a load may be behind once all is well again.
+const maxLag = 5 * time.Second
+
+// Settled waits until lag is small, and all tasks run.
+func (l *Load) Settled(ctx context.Context, limit time.Duration) error {
+	if err := l.Recovered(ctx, time.Now(), limit); err != nil {
+		return err
+	}
+	return Until(ctx, limit, "small lag and all tasks of "+l.Name, func() error {
+		if table, at := l.behind(); time.Since(at) > maxLag {
+			return fmt.Errorf("%s is %s behind", table, time.Since(at))
+		}
+		return l.c.Running(ctx, l.Name, l.Tasks)
+	})
+}
+
+// Quiesce ends the workload.
+func (l *Load) Quiesce() error {
+	l.end()
+	err := <-l.ended
+	l.ended <- err
+	return err
+}
+
+// complete returns nil if the newest change of each key has come.
+func (l *Load) complete() error {
+	for table, keys := range l.W.Log() {
+		newest := map[int64]int64{}
+		all, err := l.Events(table)
+		if err != nil {
+			return err
+		}
+		for _, x := range all {
+			newest[x.Key] = x.Version
+		}
+		for k, changes := range keys {
+			last := changes[len(changes)-1]
+			if got := newest[k]; got < last.Version && !(got == 0 && last.Op == 'd') {
+				return fmt.Errorf("%s key %d has version %d of %d", table, k, got, last.Version)
+			}
+		}
+	}
+	return nil
+}
+
+// Judge ends the workload, waits until all of it has come, and judges the whole history of the load.
+func (l *Load) Judge(ctx context.Context) (*check.Report, error) {
+	if err := l.Quiesce(); err != nil {
+		return nil, err
+	}
+	if err := Until(ctx, 2*time.Minute, "the stream to hold every last change", l.complete); err != nil {
+		return nil, err
+	}
+	server := l.c.Primary(l.Proxy)
+	files, err := l.c.files(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	n, err := l.c.node(server)
+	if err != nil {
+		return nil, err
+	}
+	run := history.Run{Files: files, Kafka: l.c.Kafkas()[0], Prefix: l.Name, Database: l.W.Database, Offsets: l.c.offsets, ByGTID: l.moved}
+	j := check.New()
+	for _, f := range l.faults {
+		j.Fault(f)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	if err := run.Judge(ctx, j); err != nil {
+		return nil, err
+	}
+	for table, keys := range l.W.Log() { // the workload and the server must agree, or neither is worth anything
+		if err := history.Rows(ctx, j, n.addr(), l.W.Database, table); err != nil {
+			return nil, err
+		}
+		for k, changes := range keys {
+			if n := j.Versions(l.W.Database+"."+table, k); n != len(changes) {
+				return nil, fmt.Errorf("%s key %d: the workload committed %d changes, the server's log has %d", table, k, len(changes), n)
+			}
+		}
+	}
+	report := j.Finish()
+	report.Seed = l.W.Seed
+	return report, nil
+}
+
+// Close ends the workload and the consumer, and deletes the connector.
+func (l *Load) Close(ctx context.Context) error {
+	l.end()
+	l.Stream.Close()
+	return l.c.Delete(ctx, l.Name)
+}
+
+// Verdict is nil if a report has no violations.
+func Verdict(r *check.Report) error {
+	var all []error
+	for _, v := range r.Violations {
+		all = append(all, errors.New(v.String()))
+	}
+	return errors.Join(all...)
+}
