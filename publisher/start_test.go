@@ -5,6 +5,8 @@ import (
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/publisher/lane"
+	"github.com/rowmesh/rowmesh/services/capture"
 	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/offset"
@@ -73,6 +75,37 @@ func TestPlanStart(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%s with %v (again %v, always %v): %s, %v; want %s", c.mode, c.o, c.again, c.always, got, err, c.want)
+		}
+	}
+}
+
+// max.queue.size.in.bytes is the credit of the subscription, which may not be more than a capturer grants.
+func TestQueueBytesAreCredit(t *testing.T) {
+	for bytes, want := range map[int64]uint64{0: 0, 65536: 65536, 1 << 40: capture.MaxCredit} {
+		task := &task{cfg: &config.Connector{QueueBytes: bytes}, start: start{plan: plan{at: &capturev1.Start{}}}}
+		open, err := task.openMessage(task.cfg)
+		if err != nil || open.Credit != want {
+			t.Errorf("%d bytes: credit %d, %v, want %d", bytes, open.GetCredit(), err, want)
+		}
+	}
+}
+
+// A lane that has been tried as often as errors.max.retries says tells so, and keeps the kind of what failed.
+func TestGivenUp(t *testing.T) {
+	failed := errs.E(errs.Unavailable, "no server at db:3306")
+	for _, c := range []struct {
+		max     int
+		restart bool
+		fatal   bool
+		want    string
+	}{
+		{3, true, false, "no server at db:3306; given up after 0 tries (errors.max.retries=3): restart the task once that is mended"},
+		{-1, true, false, "no server at db:3306"},
+		{3, false, true, "no server at db:3306"}, // it would not have been tried anyway
+	} {
+		task := &task{cfg: &config.Connector{Restart: c.restart, Retries: config.Retries{Max: c.max}}, lastErr: failed, fatal: c.fatal, machine: lane.New(lane.Cut{})}
+		if err := task.givenUp(); err.Error() != c.want || errs.KindOf(err) != errs.Unavailable {
+			t.Errorf("%+v: %v", c, err)
 		}
 	}
 }
