@@ -26,8 +26,8 @@ func bound(ctx context.Context, o *capturev1.Open) error {
 		return nil
 	case o.IncludeQuery:
 		return errs.E(errs.Denied, "open.include_query: client %q may read some tables only, and statements may tell of others", g.Client)
-	case o.Ddl == capturev1.DdlScope_DDL_SCOPE_ALL:
-		return errs.E(errs.Denied, "open.ddl ALL: client %q may read some tables only; leave it out to get the DDL of those", g.Client)
+	case o.Ddl == capturev1.DdlScope_DDL_SCOPE_ALL || o.Ddl == capturev1.DdlScope_DDL_SCOPE_DATABASES:
+		return errs.E(errs.Denied, "open.ddl ALL and DATABASES: client %q may read some tables only; leave it out to get the DDL of those", g.Client)
 	case o.Snapshot.GetDefineDatabases():
 		return errs.E(errs.Denied, "open.snapshot.define_databases: client %q may read some tables only", g.Client)
 	}

@@ -14,6 +14,12 @@ type Service interface {
 	Describe(ctx context.Context, req *capturev1.DescribeSourceRequest) (*capturev1.DescribeSourceResponse, error)
 }
 
+// Definer is a Service that takes the shapes of tables from others. NewServer finds out.
+type Definer interface {
+	// Define replays the statements of all the requests that next returns, the first of which names source and place; next ends with io.EOF.
+	Define(ctx context.Context, next func() (*capturev1.DefineTablesRequest, error)) (*capturev1.DefineTablesResponse, error)
+}
+
 // Sender takes the messages of one subscription. One goroutine uses it.
 type Sender interface {
 	// Send hands a message over; it and all it refers to belong to the sender afterwards. It blocks while the subscriber has no credit, and fails

@@ -28,6 +28,30 @@ func (c *Client) Describe(ctx context.Context, req *capturev1.DescribeSourceRequ
 	return resp, errs.FromStatus(err)
 }
 
+// Define sends what shaped the tables of a source, until next returns io.EOF; each request keeps below MaxOpenBytes. See DefineTables in the protos.
+func (c *Client) Define(ctx context.Context, next func() (*capturev1.DefineTablesRequest, error)) (*capturev1.DefineTablesResponse, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := capturev1.NewCaptureServiceClient(c.cc).DefineTables(ctx)
+	if err != nil {
+		return nil, errs.FromStatus(err)
+	}
+	for {
+		req, err := next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := stream.Send(req); err != nil {
+			break // the answer has the reason
+		}
+	}
+	resp, err := stream.CloseAndRecv()
+	return resp, errs.FromStatus(err)
+}
+
 // Subscribe opens a stream, which ends with ctx. The server's answer, and its errors, come from the first Recv. open is not kept.
 func (c *Client) Subscribe(ctx context.Context, open *capturev1.Open) (*Stream, error) {
 	ctx, cancel := context.WithCancel(ctx)

@@ -63,6 +63,23 @@ func (s *server) DescribeSource(ctx context.Context, req *capturev1.DescribeSour
 	return resp, errs.Status(err)
 }
 
+// DefineTables implements capturev1.CaptureServiceServer.
+func (s *server) DefineTables(stream capturev1.CaptureService_DefineTablesServer) error {
+	d, ok := s.service.(Definer)
+	if !ok {
+		return errs.Status(errs.E(errs.Unsupported, "this source takes no definitions of tables"))
+	}
+	ctx := stream.Context()
+	if g, ok := rpc.GrantOf(ctx); ok && !g.Has(rpc.Everything) {
+		return errs.Status(errs.E(errs.Denied, "definitions of tables are taken from members of the mesh; client %q has no right %q", g.Client, rpc.Everything))
+	}
+	resp, err := d.Define(ctx, stream.Recv)
+	if err != nil {
+		return errs.Status(err)
+	}
+	return stream.SendAndClose(resp)
+}
+
 // Subscribe implements capturev1.CaptureServiceServer.
 func (s *server) Subscribe(stream capturev1.CaptureService_SubscribeServer) error {
 	ctx, cancel := context.WithCancelCause(stream.Context())
