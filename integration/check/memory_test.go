@@ -60,7 +60,8 @@ func (s stream) judge(t *testing.T, j *Judge) {
 			Producer: 1, Segment: segment, AtMS: int64(segment)})
 		if c.Txn%10 == 0 && c.Hash == uint64(c.Txn*10-1)*2654435761|1 { // the last of the Kafka transaction
 			for p := range int32(4) {
-				record(c.Table, p, 'c')
+				record("t", p, 'c')
+				record("ids", p, 'c')
 			}
 			j.Checkpoint(&Checkpoint{Offset: record("offsets", 0, 0), Lane: "lane", Layout: 1, Txn: c.Txn, Whole: true, Producer: 1, AtMS: int64(segment)})
 			record("offsets", 0, 'c')
