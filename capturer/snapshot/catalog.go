@@ -8,7 +8,9 @@ import (
 	"strconv"
 	"strings"
 
+	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/source"
 )
@@ -21,7 +23,7 @@ type table struct {
 	create         string
 	shape          *rowv1.Table // nil if its definition could not be read or understood
 	problem        error        // why not
-	estimate       uint64
+	estimate       uint64       // rows, by the server's statistics
 }
 
 func (t *table) id() string { return t.database + "." + t.name }
@@ -89,7 +91,7 @@ func readingOrder(tables []*table) []*table {
 	return out
 }
 
-// listTables lists base tables. MariaDB calls those that keep their history SYSTEM VERSIONED.
+// listTables lists the base tables that matter. MariaDB calls those that keep their history SYSTEM VERSIONED.
 func listTables(ctx context.Context, c *source.Conn, choose *chooser) ([]*table, error) {
 	res, err := c.Query(ctx, "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')")
 	if err != nil {
@@ -120,33 +122,56 @@ func listDatabases(ctx context.Context, c *source.Conn, tables []*table) ([]Data
 	return out, nil
 }
 
-// readDefinitions reads and parses the definition of each table. A table that is gone by now is dropped from the snapshot; one that cannot be read
-// or understood keeps its problem.
-func (r *run) readDefinitions(ctx context.Context, c *cutSession) error {
-	kept := r.tables[:0]
-	for _, t := range r.tables {
-		create, err := showCreate(ctx, c.view, t)
+// readDefinitions reads and parses the definition of each table, in a transaction that keeps the tables as they are. A table that is gone by now is dropped from the snapshot; one that
+// cannot be read or understood keeps its problem.
+func (r *run) readDefinitions(ctx context.Context, c *cut) error {
+	if err := c.definitions.Exec(ctx, "START TRANSACTION READ ONLY"); err != nil {
+		return err
+	}
+	kept := c.tables[:0]
+	for _, t := range c.tables {
+		t.shape, t.problem = nil, nil
+		err := r.readDefinition(ctx, c.definitions, t)
 		switch code := source.ErrorCode(err); {
-		case err == nil:
-			t.create = create
-			t.shape, t.problem = r.Parse(Defaults{Info: r.info, Database: t.database}, create)
-		case code == 1146:
-			continue // ER_NO_SUCH_TABLE: dropped since it was listed
-		case code != 0:
-			t.problem = err
-		default:
+		case code == 1146 || code == 1049: // ER_NO_SUCH_TABLE, ER_BAD_DB_ERROR: dropped since it was listed
+			continue
+		case code == 1205 || code == 1213: // ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK
+			return errs.E(errs.Busy, "the snapshot did not get to read the definition of %s within %s (snapshot.lock.timeout.ms): DDL holds the table; the snapshot starts again: %w",
+				t.id(), r.lockTimeout(), err)
+		case code != 0 && errs.KindOf(err) != errs.Unavailable:
+			t.problem = tableProblem(t, err)
+		case err != nil:
 			return err
 		}
 		kept = append(kept, t)
 	}
-	r.tables = kept
-	r.wanted = nil
-	for _, t := range readingOrder(kept) {
+	c.tables = kept
+	c.want()
+	return nil
+}
+
+// readDefinition reads one. A statement that uses the table takes its metadata lock; one that returns no row takes it without work.
+func (r *run) readDefinition(ctx context.Context, c *source.Conn, t *table) error {
+	if err := c.Exec(ctx, "SELECT 1 FROM "+source.QuoteTable(t.database, t.name)+" LIMIT 0"); err != nil && (t.rows || errs.KindOf(err) != errs.Denied) {
+		return err
+	}
+	create, err := showCreate(ctx, c, t)
+	if err != nil {
+		return err
+	}
+	t.create = create
+	t.shape, t.problem = r.Parse(Defaults{Info: r.info, Database: t.database}, create)
+	return nil
+}
+
+// want lists the tables whose rows are wanted, in reading order.
+func (c *cut) want() {
+	c.wanted = nil
+	for _, t := range readingOrder(c.tables) {
 		if t.rows {
-			r.wanted = append(r.wanted, t)
+			c.wanted = append(c.wanted, t)
 		}
 	}
-	return nil
 }
 
 func showCreate(ctx context.Context, c *source.Conn, t *table) (string, error) {
@@ -161,17 +186,23 @@ func showCreate(ctx context.Context, c *source.Conn, t *table) (string, error) {
 }
 
 // estimateRows asks for the server's estimates, which progress is measured against. Without them progress has no end in sight; that is no error.
-func (r *run) estimateRows(ctx context.Context, c *source.Conn) error {
+func (r *run) estimateRows(ctx context.Context, c *source.Conn, tables []*table) error {
 	byID := map[string]*table{}
 	var in []string
-	for _, t := range r.wanted {
-		if byID[t.id()] == nil && !slices.Contains(in, source.QuoteText(t.database)) {
-			in = append(in, source.QuoteText(t.database))
+	for _, t := range tables {
+		if db := source.QuoteText(t.database); !slices.Contains(in, db) {
+			in = append(in, db)
 		}
 		byID[t.id()] = t
 	}
 	if len(in) == 0 {
 		return nil
+	}
+	if r.info.Flavor == config.MySQL && r.info.Major >= 8 && len(tables) <= fewTables {
+		// MySQL 8 keeps its estimates for a day, and may know nothing of what was loaded since.
+		if err := c.Exec(ctx, "SET SESSION information_schema_stats_expiry=0"); err != nil && source.ErrorCode(err) == 0 {
+			return err
+		}
 	}
 	res, err := c.Query(ctx, "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ("+strings.Join(in, ", ")+")")
 	if err != nil {
@@ -183,4 +214,17 @@ func (r *run) estimateRows(ctx context.Context, c *source.Conn) error {
 		}
 	}
 	return nil
+}
+
+// fewTables is up to how many tables fresh estimates are asked for: each is opened for it.
+const fewTables = 200
+
+// sortByRows orders tables by the server's estimates, if snapshot.tables.order.by.row.count asks for it.
+func (r *run) sortByRows(tables []*table) {
+	switch r.Snapshot.OrderByRows {
+	case capturev1.RowOrder_ROW_ORDER_ASCENDING:
+		slices.SortStableFunc(tables, func(a, b *table) int { return cmp.Compare(a.estimate, b.estimate) })
+	case capturev1.RowOrder_ROW_ORDER_DESCENDING:
+		slices.SortStableFunc(tables, func(a, b *table) int { return cmp.Compare(b.estimate, a.estimate) })
+	}
 }

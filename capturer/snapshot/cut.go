@@ -3,14 +3,14 @@ package snapshot
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
+	"slices"
+	"sync"
 	"time"
 
-	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
+	"golang.org/x/sync/errgroup"
+
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/services/config"
-	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/source"
 )
 
@@ -18,203 +18,251 @@ import (
 // engine's commit, milliseconds after the log's sync. Semi-synchronous replication can hold it for longer; a user of that has GTIDs or takes a lock.
 const visibleAfter = time.Second
 
-// cutSession holds what a cut stands on.
-type cutSession struct {
-	view      *source.Conn // the transaction that sees the cut
-	lock      *source.Conn // the session that holds the lock
-	locked    bool
-	databases []Database
+// cut holds what a cut stands on.
+type cut struct {
+	views       []*source.Conn // transactions that see the cut, one for each reader
+	lock        *source.Conn   // the session that holds the lock
+	definitions *source.Conn   // the session that keeps the tables as they are until the cut is taken
+	source      *source.Conn   // where rows are read from a replica: its source
+	held        *lockKind      // nil: no lock
+	lockedAt    time.Time
+	lockedFor   time.Duration // 0: no lock, or it lasts
+	databases   []Database
+	position    *rowv1.Position
+	tables      []*table // all that it tells of, in name order
+	wanted      []*table // those with wanted rows among them, in reading order
+
+	mu sync.Mutex // for definitions, once readers run
+	// ahead is how much the server's clock is ahead of ours.
+	ahead time.Duration
 }
 
-func (c *cutSession) close() {
-	if c.lock != nil {
-		c.lock.Close()
-	}
-	if c.view != nil {
-		c.view.Close()
+func (c *cut) close() {
+	for _, conn := range append([]*source.Conn{c.lock, c.definitions, c.source}, c.views...) {
+		if conn != nil {
+			conn.Close()
+		}
 	}
 }
 
-// takeCut locks, opens the view, reads position and definitions, and unlocks.
-func (r *run) takeCut(ctx context.Context) (_ *cutSession, err error) {
-	c := &cutSession{}
+// takeCut reads the definitions, locks, opens the views, reads the position, and unlocks. While the definitions are read nobody is locked out: a transaction that has
+// used a table keeps DDL away from it until it ends (metadata locks), so what was read before the lock holds under it.
+func (r *run) takeCut(ctx context.Context) (_ *cut, err error) {
+	c := &cut{}
 	defer func() {
 		if err != nil {
 			c.close()
 		}
 	}()
-	if c.view, err = source.Connect(ctx, r.Source); err != nil {
+	if err := r.prepare(ctx, c); err != nil {
 		return nil, err
 	}
-	if r.info, err = source.Describe(ctx, c.view); err != nil {
+	if c.databases, err = listDatabases(ctx, c.views[0], c.tables); err != nil {
 		return nil, err
 	}
-	if r.tables, err = listTables(ctx, c.view, r.choose); err != nil {
-		return nil, err
-	}
-	for _, t := range r.tables {
-		if t.rows {
-			r.wanted = append(r.wanted, t)
-		}
-	}
-	if c.databases, err = listDatabases(ctx, c.view, r.tables); err != nil {
+	if err := r.awaitReplica(ctx, c); err != nil {
 		return nil, err
 	}
 	began := time.Now()
-	how, err := r.takeLock(ctx, c)
-	if err != nil {
+	if err := r.takeLock(ctx, c); err != nil {
 		return nil, err
 	}
-	if err := r.openView(ctx, c); err != nil {
-		return nil, err
-	}
-	if err := r.readDefinitions(ctx, c); err != nil {
+	if err := r.openViews(ctx, c); err != nil {
 		return nil, err
 	}
 	if err := r.releaseLock(ctx, c); err != nil {
 		return nil, err
 	}
-	r.Log.Info("snapshot cut taken", "source", r.Source.ID(), "lock", how, "duration", time.Since(began), "file", r.cut.File, "pos", r.cut.Pos, "gtids", r.cut.Gtids,
-		"tables", len(r.wanted))
+	if err := c.let(ctx); err != nil {
+		return nil, err
+	}
+	r.Log.Info("snapshot cut taken", "source", r.Source.ID(), "lock", c.how(), "locked", c.lockedFor, "duration", time.Since(began), "file", c.position.File, "pos", c.position.Pos,
+		"gtids", c.position.Gtids, "tables", len(c.wanted), "readers", len(c.views))
 	return c, nil
 }
 
-// releaseLock ends the lock, unless the snapshot is to keep it. Either way the answer proves that the session, and so the lock, lasted up to here.
-func (r *run) releaseLock(ctx context.Context, c *cutSession) error {
-	if !c.locked {
-		return nil
+// prepare opens the sessions and lists the tables.
+func (r *run) prepare(ctx context.Context, c *cut) error {
+	if err := r.connect(ctx, c); err != nil {
+		return err
 	}
-	if r.Snapshot.Locking == capturev1.LockingMode_LOCKING_MODE_EXTENDED {
-		return c.lock.Exec(ctx, "DO 1")
-	}
-	c.locked = false
-	return c.lock.Exec(ctx, "UNLOCK TABLES")
-}
-
-// takeLock takes the best lock that is asked for and allowed, and says which.
-func (r *run) takeLock(ctx context.Context, c *cutSession) (how string, err error) {
-	if r.Snapshot.Locking == capturev1.LockingMode_LOCKING_MODE_NONE || len(r.wanted) == 0 {
-		return "none", nil
-	}
-	if c.lock, err = source.Connect(ctx, r.Source); err != nil {
-		return "", err
-	}
-	// Waiting for the lock holds up every writer that comes after, so the wait is bounded. The variable counts in seconds.
-	wait := int((r.lockTimeout() + time.Second - 1) / time.Second)
-	if err := c.lock.Exec(ctx, fmt.Sprintf("SET SESSION lock_wait_timeout=%d", wait)); err != nil {
-		return "", err
-	}
-	err = c.lock.Exec(ctx, "FLUSH TABLES WITH READ LOCK")
-	if err == nil {
-		c.locked = true
-		return "global", nil
-	}
-	if errs.KindOf(err) != errs.Denied {
-		return "", r.lockError("the global read lock", err)
-	}
-	r.Log.Info("no global read lock for the snapshot, locking its tables", "source", r.Source.ID(), "reason", err)
-	names := make([]string, len(r.wanted))
-	for i, t := range r.wanted {
-		names[i] = source.QuoteTable(t.database, t.name) + " READ"
-	}
-	err = c.lock.Exec(ctx, "LOCK TABLES "+strings.Join(names, ", "))
-	if err == nil {
-		c.locked = true
-		return "tables", nil
-	}
-	if errs.KindOf(err) != errs.Denied {
-		return "", r.lockError("the read locks on its tables", err)
-	}
-	r.Log.Warn("no lock for the snapshot: changes made while it starts may come twice; grant RELOAD, or LOCK TABLES, to have one consistent cut", "source", r.Source.ID(),
-		"user", r.Source.User, "reason", err)
-	return "none", nil
-}
-
-func (r *run) lockError(what string, err error) error {
-	if errs.KindOf(err) == errs.Busy {
-		return errs.E(errs.Busy, "the snapshot did not get %s within %s (snapshot.lock.timeout.ms): a long statement or transaction holds it up, SHOW PROCESSLIST tells which; "+
-			"the snapshot starts again, and snapshot.locking.mode=none does without: %w", what, r.lockTimeout(), err)
-	}
-	if changedUnderScan(err) {
-		return errs.E(errs.Busy, "a table was dropped before the snapshot could lock it: the snapshot has to start again: %w", err)
-	}
-	return err
-}
-
-// openView opens the transaction that sees the cut and reads the position that it is of.
-func (r *run) openView(ctx context.Context, c *cutSession) error {
 	var err error
-	lockFree := !c.locked
-	if lockFree && r.info.Flavor == config.MySQL {
-		// The position comes before the view: what is committed between the two is replayed, nothing is missed.
-		if r.cut, err = source.Head(ctx, c.view); err != nil {
+	first := c.views[0]
+	if r.info, err = source.Describe(ctx, first); err != nil {
+		return err
+	}
+	if c.ahead, err = clockAhead(ctx, first); err != nil {
+		return err
+	}
+	if c.tables, err = listTables(ctx, first, r.choose); err != nil {
+		return err
+	}
+	c.want()
+	return nil
+}
+
+// takeLaterCut opens views of now on the tables that are not known, without a lock.
+func (r *run) takeLaterCut(ctx context.Context, known map[string]bool) (_ *cut, err error) {
+	c := &cut{}
+	defer func() {
+		if err != nil {
+			c.close()
+		}
+	}()
+	if err := r.prepare(ctx, c); err != nil {
+		return nil, err
+	}
+	c.tables = slices.DeleteFunc(c.tables, func(t *table) bool { return known[t.id()] || !t.rows })
+	if err := r.readDefinitions(ctx, c); err != nil {
+		return nil, err
+	}
+	for _, view := range c.views {
+		if err := r.openView(ctx, view); err != nil {
+			return nil, err
+		}
+	}
+	for _, t := range c.wanted {
+		if t.problem != nil {
+			if err := r.tableFailed(t, t.problem); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return c, c.let(ctx)
+}
+
+func (c *cut) how() string {
+	if c.held == nil {
+		return "none"
+	}
+	return c.held.name
+}
+
+// connect opens the sessions, all at once.
+func (r *run) connect(ctx context.Context, c *cut) error {
+	c.views = make([]*source.Conn, r.readers())
+	g, gctx := errgroup.WithContext(ctx)
+	open := func(to **source.Conn) {
+		g.Go(func() (err error) {
+			*to, err = source.Connect(gctx, r.readFrom())
+			return err
+		})
+	}
+	for i := range c.views {
+		open(&c.views[i])
+	}
+	open(&c.definitions)
+	open(&c.lock)
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	// The variable counts in seconds. What waits for longer holds up others.
+	wait := int((r.lockTimeout() + time.Second - 1) / time.Second)
+	for _, conn := range []*source.Conn{c.lock, c.definitions} {
+		if err := conn.Exec(ctx, fmt.Sprintf("SET SESSION lock_wait_timeout=%d", wait)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// let ends the transaction that keeps the tables as they are.
+func (c *cut) let(ctx context.Context) error { return c.definitions.Exec(ctx, "ROLLBACK") }
+
+// locked says whether nothing can be committed.
+func (c *cut) locked() bool { return c.held != nil && c.held.writes }
+
+// openViews opens the transactions that see the cut and reads the position that it is of.
+func (r *run) openViews(ctx context.Context, c *cut) error {
+	var err error
+	before := !c.locked() && (r.info.Flavor == config.MySQL || !r.oneView() || len(c.views) > 1 || c.source != nil)
+	if before {
+		// The position comes before the views: what is committed between the two is replayed, nothing is missed.
+		if c.position, err = r.head(ctx, c); err != nil {
 			return err
 		}
 		if err := r.awaitVisible(ctx); err != nil {
 			return err
 		}
 	}
-	if err := c.view.Exec(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"); err != nil {
+	g, gctx := errgroup.WithContext(ctx)
+	for _, view := range c.views {
+		g.Go(func() error { return r.openView(gctx, view) })
+	}
+	if err := g.Wait(); err != nil || before {
 		return err
 	}
+	if !c.locked() {
+		c.position, err = viewPosition(ctx, c.views[0])
+		return err
+	}
+	c.position, err = r.head(ctx, c)
+	return err
+}
+
+// openView opens one. A savepoint at its beginning is what tables are given free at: see reader.free.
+func (r *run) openView(ctx context.Context, view *source.Conn) error {
 	if r.info.Flavor == config.MariaDB {
-		// MariaDB gives tables free at a savepoint (see scan.read) in sessions that log nothing only. It takes a privilege (BINLOG ADMIN) to be one; without
+		// MariaDB gives tables free at a savepoint in sessions that log nothing only. It takes a privilege (BINLOG ADMIN) to be one; without
 		// it tables stay taken until the snapshot ends.
-		if err := c.view.Exec(ctx, "SET SESSION sql_log_bin=0"); err != nil && source.ErrorCode(err) == 0 {
+		if err := view.Exec(ctx, "SET SESSION sql_log_bin=0"); err != nil && source.ErrorCode(err) == 0 {
 			return err
 		}
 	}
-	if err := c.view.Exec(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
-		return err
+	begin := "START TRANSACTION READ ONLY"
+	if r.oneView() {
+		begin = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
 	}
-	if lockFree && r.info.Flavor == config.MySQL {
-		return nil
+	for _, s := range []string{"SET SESSION TRANSACTION ISOLATION LEVEL " + r.isolation(), begin, "SAVEPOINT " + savepoint} {
+		if err := view.Exec(ctx, s); err != nil {
+			return err
+		}
 	}
-	if lockFree {
-		r.cut, err = viewPosition(ctx, c.view)
-		return err
-	}
-	r.cut, err = source.Head(ctx, c.view)
-	return err
+	return nil
 }
+
+// savepoint is where readers go back to.
+const savepoint = "rowmesh"
 
 // awaitVisible waits until what the log held at r.cut can be seen. With GTIDs there is nothing to wait for: the set holds what can be seen, and the
 // stream starts from the set.
 func (r *run) awaitVisible(ctx context.Context) error {
-	if r.info.HasGTIDs() {
+	if r.info.HasGTIDs() && r.info.Flavor == config.MySQL {
 		return nil
 	}
-	timer := time.NewTimer(visibleAfter)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return errs.E(errs.Unavailable, "snapshot: %w", ctx.Err())
-	}
+	return sleep(ctx, visibleAfter)
 }
 
-// viewPosition returns the log position of the view that the session has open (MariaDB: Binlog_snapshot_file, Binlog_snapshot_position).
+// viewPosition returns the log position of the view that the session has open, on MariaDB.
 func viewPosition(ctx context.Context, view *source.Conn) (*rowv1.Position, error) {
-	res, err := view.Query(ctx, "SHOW STATUS WHERE Variable_name IN ('Binlog_snapshot_file', 'Binlog_snapshot_position')")
+	p, err := viewPlace(ctx, view)
+	if err != nil || p.Gtids != "" {
+		return p, err
+	}
+	res, err := view.Query(ctx, fmt.Sprintf("SELECT BINLOG_GTID_POS(%s, %d)", source.QuoteText(p.File), p.Pos))
 	if err != nil {
-		return nil, err
-	}
-	p := &rowv1.Position{}
-	for i := range res.Rows {
-		switch v := res.Rows[i][1].Text; strings.ToLower(res.Rows[i][0].Text) {
-		case "binlog_snapshot_file":
-			p.File = v
-		case "binlog_snapshot_position":
-			p.Pos, _ = strconv.ParseUint(v, 10, 64)
-		}
-	}
-	if p.File == "" {
-		return source.Head(ctx, view) // no log: says so
-	}
-	if res, err = view.Query(ctx, fmt.Sprintf("SELECT BINLOG_GTID_POS(%s, %d)", source.QuoteText(p.File), p.Pos)); err != nil {
 		return nil, err
 	}
 	p.Gtids = res.Rows[0][0].Text
 	return p, nil
+}
+
+// clockAhead compares the server's clock with ours.
+func clockAhead(ctx context.Context, c *source.Conn) (time.Duration, error) {
+	us, err := timeOf(ctx, c, "CURRENT_TIMESTAMP(6)")
+	return time.Until(time.UnixMicro(int64(us))), err
+}
+
+// now is the server's clock, in microseconds; whole seconds, as CURRENT_TIMESTAMP has them.
+func now(ctx context.Context, c *source.Conn) (uint64, error) {
+	return timeOf(ctx, c, "CURRENT_TIMESTAMP")
+}
+
+func timeOf(ctx context.Context, c *source.Conn, expr string) (uint64, error) {
+	res, err := c.Query(ctx, "SELECT "+expr)
+	if err != nil {
+		return 0, err
+	}
+	us, err := parseTimestamp([]byte(res.Rows[0][0].Text))
+	return uint64(us), err
 }

@@ -10,9 +10,9 @@ import (
 )
 
 // define tells the definitions as Debezium does: the server's defaults, a DROP TABLE for each table, then database by database DROP, CREATE, USE and
-// the tables' SHOW CREATE texts. Without DDL_SCOPE_ALL it tells of the wanted tables alone.
-func (r *run) define(c *cutSession) error {
-	for _, t := range r.tables {
+// the tables' SHOW CREATE texts. Without DDL_SCOPE_ALL or DATABASES it tells of the wanted tables alone.
+func (r *run) define(c *cut) error {
+	for _, t := range c.tables {
 		if t.problem != nil && t.rows {
 			if err := r.tableFailed(t, t.problem); err != nil {
 				return err
@@ -22,13 +22,13 @@ func (r *run) define(c *cutSession) error {
 	if r.Ddl == capturev1.DdlScope_DDL_SCOPE_NONE {
 		return nil
 	}
-	all := r.Ddl == capturev1.DdlScope_DDL_SCOPE_ALL
+	all := r.allDDL()
 	if all {
 		if err := r.ddl("", "SET character_set_server="+r.info.Charset+", collation_server="+r.info.Collation); err != nil {
 			return err
 		}
 	}
-	for _, t := range r.tables {
+	for _, t := range c.tables {
 		drop := &capturev1.TableChange{Type: capturev1.ChangeType_CHANGE_TYPE_DROP, Database: t.database, Table: t.name}
 		if err := r.ddl(t.database, "DROP TABLE IF EXISTS "+source.QuoteTable(t.database, t.name), drop); err != nil {
 			return err
@@ -45,7 +45,7 @@ func (r *run) define(c *cutSession) error {
 				return err
 			}
 		}
-		for _, t := range r.tables {
+		for _, t := range c.tables {
 			if t.database != d.Name || t.create == "" {
 				continue
 			}

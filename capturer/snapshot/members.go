@@ -14,19 +14,22 @@ import (
 // nameMembers finds the members of ENUM and SET columns that the server cannot print: definitions come in three-byte UTF-8, so that a character beyond
 // U+FFFF is a question mark in SHOW CREATE TABLE and information_schema alike. The rows know better: one scan of a table that has such a column gives
 // the name of each member that a row has. A member that no row has keeps its question marks.
-func (r *run) nameMembers(ctx context.Context, c *cutSession) error {
+func (r *run) nameMembers(ctx context.Context, c *cut) error {
 	if !r.Snapshot.Data {
 		return nil
 	}
-	for _, t := range r.wanted {
+	for _, t := range c.wanted {
 		if t.shape == nil || !r.choose.readsRows(t.id()) {
 			continue
 		}
-		if err := nameMembersOf(ctx, c.view, t); err != nil {
-			return scanError(t, err)
+		if err := nameMembersOf(ctx, c.views[0], t); err != nil && !changedUnderScan(err) { // of what changed, the scan will say so
+			if ends(err) {
+				return scanError(t, err)
+			}
+			t.problem = tableProblem(t, err)
 		}
 	}
-	return nil
+	return c.views[0].Exec(ctx, "ROLLBACK TO SAVEPOINT "+savepoint)
 }
 
 // doubt is a member that may be a question mark for want of a better character.

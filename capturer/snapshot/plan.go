@@ -10,20 +10,6 @@ import (
 	"github.com/rowmesh/rowmesh/services/source"
 )
 
-// query returns the statement that reads the table, and whether it is the user's own.
-func (s *scan) query() (sql string, override bool) {
-	for id, q := range s.Snapshot.SelectOverrides {
-		if strings.EqualFold(id, s.table.id()) {
-			return q, true
-		}
-	}
-	exprs := make([]string, len(s.shape.Columns))
-	for i, c := range s.shape.Columns {
-		exprs[i] = selectExpr(c)
-	}
-	return "SELECT " + strings.Join(exprs, ", ") + " FROM " + source.QuoteTable(s.table.database, s.table.name), false
-}
-
 // selectExpr returns what to select so that the text holds the value exactly.
 //
 //   - FLOAT prints six digits, and FLOAT(M,D) and DOUBLE(M,D) print D decimals. Times 1e0 each becomes a plain double, printed with the shortest

@@ -23,21 +23,26 @@ type run struct {
 	info   source.Info
 	out    Emit
 	cut    *rowv1.Position
-	tables []*table // all that it tells of, in name order
-	wanted []*table // those of Rows among them, in reading order; from readRows on those that are read
 	choose *chooser
-	total  uint64 // rows sent
-	done   uint32 // tables read
-	// held begins with the last batch of the table read last, until it is known whether rows follow: see hold.
+
+	parallel bool
+	ahead    time.Duration // of the server's clock to ours
+
+	total    uint64   // rows sent
+	count    uint32   // tables that are read
+	finished uint32   // of them
+	opened   bool     // the snapshot's first row is marked
+	changed  []*table // that changed between the cut and their scan
+	// held begins with the last batch of the table that ended last, until it is known whether rows follow: see hold.
 	held []*capturev1.SubscribeResponse
-	// scanTime is when the last scan began on the server, microseconds; it dates the checkpoint.
+	// scanTime is when the scan of the table whose rows were sent last began on the server, microseconds; it dates the checkpoint.
 	scanTime uint64
 	// reported is when progress was told last.
 	reported time.Time
 }
 
-// Run takes a snapshot: Ddl*, then for each table Schema Batch* SnapshotProgress, then the SnapshotProgress that is complete. An error of emit comes
-// back as it is; the others have a kind: Denied and Invalid for what will fail again, Unavailable and Busy for what may work when started again.
+// Run takes a snapshot: Ddl*, then for each table Schema Batch* SnapshotProgress, those of several tables mixed where several connections read, then the SnapshotProgress that is
+// complete. An error of emit comes back as it is; the others have a kind: Denied, Invalid and Unsupported for what will fail again, Unavailable and Busy for what may work when started again.
 func Run(ctx context.Context, o Options, emit Emit) (*Result, error) {
 	o = o.withDefaults()
 	r := &run{Options: o, out: emit, reported: time.Now()}
@@ -50,6 +55,7 @@ func Run(ctx context.Context, o Options, emit Emit) (*Result, error) {
 		return nil, err
 	}
 	defer c.close()
+	r.cut = c.position
 	if err := r.nameMembers(ctx, c); err != nil {
 		return nil, err
 	}
@@ -59,19 +65,66 @@ func Run(ctx context.Context, o Options, emit Emit) (*Result, error) {
 	if err := r.readRows(ctx, c); err != nil {
 		return nil, err
 	}
+	if err := r.readChanged(ctx, c); err != nil {
+		return nil, err
+	}
+	if err := r.endRows(); err != nil {
+		return nil, err
+	}
 	end := r.checkpoint(false)
 	err = emit(progressMessage(&capturev1.SnapshotProgress{
-		Complete: true, Checkpoint: end, Tables: uint32(len(r.wanted)), TablesDone: r.done}))
+		Complete: true, Checkpoint: end, Tables: r.count, TablesDone: r.finished}))
 	if err != nil {
 		return nil, err
 	}
-	res := &Result{Cut: r.cut, Checkpoint: end, Info: r.info, Databases: c.databases, Rows: r.total}
-	for _, t := range r.tables {
+	res := &Result{Cut: r.cut, Checkpoint: end, Info: r.info, Databases: c.databases, Rows: r.total, Locked: c.lockedFor}
+	for _, t := range c.tables {
 		if t.shape != nil {
 			res.Tables = append(res.Tables, t.shape)
 		}
 	}
 	return res, nil
+}
+
+// mostRounds is how often tables are read again that changed under their scan: whatever changes more often than that is told as an error.
+const mostRounds = 5
+
+// readChanged reads the tables that changed between the cut and their scan once more, as they are now, and with them those that have come since: a table that is gone may have another
+// name. Their rows are of a later place than the cut, so the log from the cut on tells what was before once more, and has the last word.
+func (r *run) readChanged(ctx context.Context, first *cut) error {
+	known := map[string]bool{}
+	for _, t := range first.tables {
+		known[t.id()] = true
+	}
+	for range mostRounds {
+		if len(r.changed) == 0 {
+			return nil
+		}
+		again := r.changed
+		r.changed = nil
+		for _, t := range again {
+			delete(known, t.id())
+		}
+		c, err := r.takeLaterCut(ctx, known)
+		if err != nil {
+			return err
+		}
+		for _, t := range c.tables {
+			known[t.id()] = true
+		}
+		err = r.readRows(ctx, c)
+		c.close()
+		if err != nil {
+			return err
+		}
+	}
+	for _, t := range r.changed {
+		err := errs.E(errs.Busy, "the definition of %s changed %d times while the snapshot read it: ask for a snapshot of it again when it stays as it is", t.id(), mostRounds+1)
+		if err := r.tableFailed(t, err); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkpoint is where a subscriber resumes: while the snapshot runs at its start, which an empty token and "INITIAL" say; after it at the cut.
@@ -103,24 +156,4 @@ func (r *run) tableFailed(t *table, err error) error {
 	r.Log.Warn("table left out of the snapshot", "database", t.database, "table", t.name, "error", err)
 	return r.emit(&capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_TableError{TableError: &capturev1.TableError{
 		Database: t.database, Table: t.name, Reason: err.Error(), Position: r.cut}}})
-}
-
-// changedUnderScan says of an error in the middle of a scan whether the table's definition changed under it.
-func changedUnderScan(err error) bool {
-	switch source.ErrorCode(err) {
-	case 1412, 1054, 1146: // ER_TABLE_DEF_CHANGED, ER_BAD_FIELD_ERROR, ER_NO_SUCH_TABLE
-		return true
-	}
-	return false
-}
-
-func scanError(t *table, err error) error {
-	if changedUnderScan(err) {
-		return changedError(t, err)
-	}
-	return errs.E(errs.KindOf(err), "snapshot of %s: %w", t.id(), err)
-}
-
-func changedError(t *table, err error) error {
-	return errs.E(errs.Busy, "the definition of %s changed while the snapshot read it: the snapshot has to start again: %w", t.id(), err)
 }

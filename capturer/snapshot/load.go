@@ -1,0 +1,94 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rowmesh/rowmesh/capturer/throttle"
+	"github.com/rowmesh/rowmesh/services/config"
+	"github.com/rowmesh/rowmesh/services/source"
+)
+
+// loadEvery is how often the server's load is read where a limit asks for it: three statements of some tenths of a millisecond.
+const loadEvery = time.Second
+
+// ReadLoad asks a server how busy it is. What the account may not see counts as nothing, and is named in hidden with the privilege that shows it.
+func ReadLoad(ctx context.Context, c *source.Conn) (load throttle.Load, hidden []string, err error) {
+	number := func(what, sql, column string) (uint64, error) {
+		res, err := c.Query(ctx, sql)
+		if server := (*source.ServerError)(nil); errors.As(err, &server) {
+			hidden = append(hidden, what)
+			return 0, nil
+		}
+		if err != nil || len(res.Rows) == 0 {
+			return 0, err
+		}
+		n, _ := strconv.ParseUint(res.Get(0, column), 10, 64) // NULL: a replica that does not run
+		return n, nil
+	}
+	if load.ThreadsRunning, err = number("Threads_running", "SHOW GLOBAL STATUS LIKE 'Threads_running'", "Value"); err != nil {
+		return load, hidden, err
+	}
+	history := "SELECT COUNT AS Value FROM information_schema.INNODB_METRICS WHERE NAME = 'trx_rseg_history_len'"
+	replica, behind := "SHOW REPLICA STATUS", "Seconds_Behind_Source"
+	if c.Flavor() == config.MariaDB {
+		history = "SHOW GLOBAL STATUS LIKE 'Innodb_history_list_length'"
+		replica, behind = "SHOW SLAVE STATUS", "Seconds_Behind_Master"
+	} else if strings.HasPrefix(c.Version(), "5.") { // the new words came with 8.0.22
+		replica, behind = "SHOW SLAVE STATUS", "Seconds_Behind_Master"
+	}
+	if load.HistoryLength, err = number("the length of the history (PROCESS)", history, "Value"); err != nil {
+		return load, hidden, err
+	}
+	seconds, err := number("the lag of the replica (REPLICATION CLIENT)", replica, behind)
+	load.ReplicaLag = time.Duration(seconds) * time.Second
+	return load, hidden, err
+}
+
+// watchLoad tells the throttle of the server's load until ctx ends; the function that it returns waits for that. While the server does not answer, what was seen last stands.
+func (r *run) watchLoad(ctx context.Context) (wait func()) {
+	if !r.Pace.WatchesLoad() {
+		return func() {}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for said := false; ctx.Err() == nil; said = true {
+			err := r.followLoad(ctx, said)
+			if ctx.Err() == nil {
+				r.Log.Warn("the load of the server cannot be read", "source", r.Source.ID(), "error", err)
+				sleep(ctx, loadEvery)
+			}
+		}
+	}()
+	return func() { <-done }
+}
+
+// followLoad reads the load through a session of its own until something fails.
+func (r *run) followLoad(ctx context.Context, said bool) error {
+	c, err := source.Connect(ctx, r.readFrom())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for ; ; said = true {
+		load, hidden, err := ReadLoad(ctx, c)
+		if err != nil {
+			return err
+		}
+		if len(hidden) > 0 && !said {
+			r.Log.Warn("limits on what the account cannot see do not hold", "source", r.Source.ID(), "user", r.Source.User, "hidden", strings.Join(hidden, ", "))
+		}
+		before := r.Pace.State().Resting
+		r.Pace.Seen(load)
+		if now := r.Pace.State().Resting; (now == "") != (before == "") {
+			r.Log.Info("snapshot rests while the server is busy, or goes on", "source", r.Source.ID(), "reason", now)
+		}
+		if err := sleep(ctx, loadEvery); err != nil {
+			return err
+		}
+	}
+}
