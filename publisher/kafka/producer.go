@@ -29,6 +29,7 @@ type Producer struct {
 	sets   [][]Header
 
 	committed time.Time // when the last commit was answered: see settle
+	firsts    firsts
 	names     []string
 
 	events sync.WaitGroup
@@ -112,12 +113,22 @@ func (p *Producer) ProduceFrom(ctx context.Context, b *Batch, from int) error {
 	if !b.check(len(p.topics), len(p.sets), len(p.names)) {
 		return errs.E(errs.Internal, "produce: a record points outside of its batch")
 	}
-	for {
-		n, code := p.produce(b, from)
+	for from < len(b.Records) {
+		n, first := p.firsts.run(b.Records[from:])
+		if n == 0 {
+			if err := p.Flush(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		to := from + n
+		n, code := p.produce(b, from, to)
 		from += n
+		if first && from == to {
+			p.firsts.handedOver(&b.Records[to-1])
+		}
 		switch code {
 		case kafka.ErrNoError:
-			return p.failure()
 		case kafka.ErrQueueFull:
 			if err := p.failure(); err != nil {
 				return err
@@ -135,13 +146,15 @@ func (p *Producer) ProduceFrom(ctx context.Context, b *Batch, from int) error {
 			return classify("produce to "+p.topics[b.Records[from].Topic], kafka.NewError(code, "", false))
 		}
 	}
+	return p.failure()
 }
 
-func (p *Producer) produce(b *Batch, from int) (int, kafka.ErrorCode) {
+// produce hands over records from..to, and returns how many were taken.
+func (p *Producer) produce(b *Batch, from, to int) (int, kafka.ErrorCode) {
 	if p.shim != nil {
-		return p.shim.produce(b, from)
+		return p.shim.produce(b, from, to)
 	}
-	for i := from; i < len(b.Records); i++ {
+	for i := from; i < to; i++ {
 		r := &b.Records[i]
 		m := &kafka.Message{
 			TopicPartition: kafka.TopicPartition{Topic: &p.topics[r.Topic], Partition: r.Partition},
@@ -166,7 +179,7 @@ func (p *Producer) produce(b *Batch, from int) (int, kafka.ErrorCode) {
 			return i - from, codeOf(err)
 		}
 	}
-	return len(b.Records) - from, kafka.ErrNoError
+	return to - from, kafka.ErrNoError
 }
 
 // Queued returns the records that wait for the broker.

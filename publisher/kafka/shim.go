@@ -67,11 +67,11 @@ func (s *shim) addHeaders(hs []Header) {
 	s.share = s.share && C.rowmesh_can_share(c, C.int(len(hs))) != 0
 }
 
-// produce returns how many records were taken and the code that stopped it; 0 if all were.
+// produce hands over records from..to. It returns how many were taken and the code that stopped it; 0 if all were.
 //
 // Requires: b.check.
-func (s *shim) produce(b *Batch, from int) (int, kafka.ErrorCode) {
-	n := len(b.Records) - from
+func (s *shim) produce(b *Batch, from, to int) (int, kafka.ErrorCode) {
+	n := to - from
 	if n == 0 {
 		return 0, 0
 	}

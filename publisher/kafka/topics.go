@@ -130,42 +130,7 @@ func (t *Topics) describe(ctx context.Context, name string) (int32, error) {
 		return 0, errs.E(errs.Unavailable, "look up topic %q: no partitions yet", name)
 	}
 	t.mu.Lock()
-	known := t.known[name].partitions
-	t.mu.Unlock()
-	if err := t.online(ctx, name, known, n); err != nil {
-		return 0, err
-	}
-	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.known[name] = topicInfo{n, time.Now()}
 	return n, nil
-}
-
-// online returns nil if the leaders of partitions from..to serve them. A broker shows a new partition in its metadata before it serves it. Of two requests of records
-// that are under way in that moment the first is refused and the second may be taken, because a partition that has never heard of a producer takes any sequence
-// number for its first; when the first comes again it is answered as a duplicate. Its records are lost, and nobody is told. So no record goes to a partition
-// that has not answered before.
-func (t *Topics) online(ctx context.Context, name string, from, to int32) error {
-	ask := map[kafka.TopicPartition]kafka.OffsetSpec{}
-	for p := from; p < to; p++ {
-		ask[kafka.TopicPartition{Topic: &name, Partition: p}] = kafka.LatestOffsetSpec
-	}
-	if len(ask) == 0 {
-		return nil
-	}
-	what := fmt.Sprintf("look up the partitions of topic %q", name)
-	res, err := t.admin.ListOffsets(ctx, ask, kafka.SetAdminRequestTimeout(15*time.Second))
-	if err != nil {
-		return classify(what, err)
-	}
-	for _, p := range res.ResultInfos {
-		if p.Error.Code() == kafka.ErrNoError {
-			continue
-		}
-		if err := classify(what, p.Error); errs.KindOf(err) == errs.Denied {
-			return err
-		}
-		return errs.E(errs.Unavailable, "%s: %w", what, p.Error) // not yet
-	}
-	return nil
 }

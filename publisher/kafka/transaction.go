@@ -49,6 +49,7 @@ func (p *Producer) Commit(ctx context.Context) error {
 		}
 	}
 	p.committed = time.Now()
+	p.firsts.flushed()
 	if time.Since(began) >= retryBackoff/2 {
 		time.Sleep(troubleGrace)
 	}
@@ -87,6 +88,7 @@ func (p *Producer) Flush(ctx context.Context) error {
 			return err
 		}
 		if done {
+			p.firsts.flushed()
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
