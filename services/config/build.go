@@ -171,6 +171,7 @@ func (p *parser) buildEvents(c *Connector) {
 	}
 	c.SkipUnchanged = p.boolean("skip.messages.without.change")
 	c.IncludeSchemaChanges = p.boolean("include.schema.changes")
+	c.History = p.history()
 	c.OnlyCapturedDDL = p.boolean("schema.history.internal.store.only.captured.tables.ddl")
 	c.IncludeSchemaComments = p.boolean("include.schema.comments")
 	c.IncludeQuery = p.boolean("include.query")

@@ -71,7 +71,8 @@ type Connector struct {
 	SkippedOperations     string // skipped.operations as op letters: "t"
 	SkipUnchanged         bool   // skip.messages.without.change
 	IncludeSchemaChanges  bool   // include.schema.changes
-	OnlyCapturedDDL       bool   // schema.history.internal.store.only.captured.tables.ddl: snapshots tell of no other tables' definitions
+	OnlyCapturedDDL       bool   // schema.history.internal.store.only.captured.tables.ddl: nothing is told of the definitions of other tables
+	History               History
 	IncludeSchemaComments bool   // include.schema.comments
 	IncludeQuery          bool   // include.query
 	TransactionMetadata   bool   // provide.transaction.metadata

@@ -67,7 +67,8 @@ func TestParseTutorial(t *testing.T) {
 		KeyConverter: NewConverter("json", map[string]string{}), ValueConverter: NewConverter("json", map[string]string{}), HeaderConverter: NewConverter("simple", nil),
 		TopicCreation: TopicCreation{Default: TopicSpec{-1, -1, map[string]string{}}},
 		Producer:      map[string]string{}, ExactlyOnce: "requested", ErrorsTolerance: "none", Errors: Errors{RetryDelay: time.Minute, DeadLetterReplication: -1},
-		Signals: Signals{Source: true, Poll: 5 * time.Second, Topic: "test-signal", Group: "kafka-signal", Client: map[string]string{}, File: "file-signals.txt", ChunkRows: 1024},
+		Signals:        Signals{Source: true, Poll: 5 * time.Second, Topic: "test-signal", Group: "kafka-signal", Client: map[string]string{}, File: "file-signals.txt", ChunkRows: 1024},
+		History:        History{Topic: "schema-history.topic-name", Brokers: "k:9092", Producer: map[string]string{}, Consumer: map[string]string{}, Timeout: 10 * time.Second},
 		CommitInterval: 200 * time.Millisecond, CommitBytes: 8 << 20, Restart: true, Retries: Retries{Max: -1},
 	}
 	raw := maps.Clone(tutorial)

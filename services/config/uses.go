@@ -32,6 +32,7 @@ func (p *parser) checkUses() {
 	p.checkValueConverters()
 	p.checkTopicCreation()
 	p.checkProducer()
+	p.checkHistory()
 }
 
 func isDefault(o *Option, v string) bool {
