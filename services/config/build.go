@@ -186,37 +186,3 @@ func (p *parser) buildEvents(c *Connector) {
 	c.HeartbeatTopic = trim(p.in["topic.heartbeat.name"])
 	c.StreamingDelay = p.millis("streaming.delay.ms")
 }
-
-func (p *parser) snapshot() Snapshot {
-	s := Snapshot{
-		Mode:          p.word("snapshot.mode"),
-		LockingMode:   lockingMode(p.word("snapshot.locking.mode")),
-		IncludeTables: p.patterns("snapshot.include.collection.list"),
-		LockTimeout:   p.millis("snapshot.lock.timeout.ms"),
-		Delay:         p.millis("snapshot.delay.ms"),
-		FetchSize:     int(p.integer("snapshot.fetch.size")),
-		MaxThreads:    int(p.integer("snapshot.max.threads")),
-	}
-	switch {
-	case s.Mode != "configuration_based":
-	case !p.boolean("snapshot.mode.configuration.based.snapshot.data"):
-		s.Mode = "no_data"
-	case !p.boolean("snapshot.mode.configuration.based.start.stream"):
-		s.Mode = "initial_only"
-	default:
-		s.Mode = "initial"
-	}
-	const overrides = "snapshot.select.statement.overrides"
-	for _, table := range withoutEmpty(p.in[overrides]) {
-		statement, ok := p.in[overrides+"."+table]
-		if !ok {
-			p.warn(overrides, overrides+" names "+table+", but "+overrides+"."+table+" is not set: the whole table is read")
-			continue
-		}
-		if s.SelectOverrides == nil {
-			s.SelectOverrides = map[string]string{}
-		}
-		s.SelectOverrides[table] = statement
-	}
-	return s
-}

@@ -154,18 +154,6 @@ type KeyColumns struct {
 	Columns []string // names, or Java patterns on names
 }
 
-// Snapshot holds the snapshot options.
-type Snapshot struct {
-	Mode            string            // snapshot.mode: initial, initial_only, no_data, always, when_needed, recovery, never; configuration_based is one of the first three
-	LockingMode     string            // snapshot.locking.mode: minimal, extended, none
-	IncludeTables   []string          // snapshot.include.collection.list
-	SelectOverrides map[string]string // snapshot.select.statement.overrides and its members
-	LockTimeout     time.Duration     // snapshot.lock.timeout.ms
-	Delay           time.Duration     // snapshot.delay.ms
-	FetchSize       int               // snapshot.fetch.size
-	MaxThreads      int               // snapshot.max.threads
-}
-
 // Converter is a converter with its options.
 type Converter struct {
 	Class       string // short name: json, string, avro, ...; simple for headers

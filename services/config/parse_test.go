@@ -63,7 +63,7 @@ func TestParseTutorial(t *testing.T) {
 		SchemaNameMode: "none", FieldNameMode: "none", ConvertFailure: "warn", UnavailableValue: "__debezium_unavailable_value", EventFailure: Fail, InconsistentSchema: Fail,
 		TombstonesOnDelete: true, SkippedOperations: "t", IncludeSchemaChanges: true, ExtendedHeaders: true, TopicDelimiter: ".",
 		TopicStrategy: DefaultStrategy, TransactionTopic: "transaction", HeartbeatPrefix: "__debezium-heartbeat",
-		Snapshot:     Snapshot{Mode: "initial", LockingMode: "minimal", LockTimeout: 10 * time.Second, MaxThreads: 1},
+		Snapshot:     Snapshot{Mode: "initial", LockingMode: "minimal", Isolation: "repeatable_read", Multiplier: 1, LockTimeout: 10 * time.Second, MaxThreads: 1},
 		KeyConverter: NewConverter("json", map[string]string{}), ValueConverter: NewConverter("json", map[string]string{}), HeaderConverter: NewConverter("simple", nil),
 		TopicCreation: TopicCreation{Default: TopicSpec{-1, -1, map[string]string{}}},
 		Producer:      map[string]string{}, ExactlyOnce: "requested", ErrorsTolerance: "none", Errors: Errors{RetryDelay: time.Minute, DeadLetterReplication: -1},
@@ -165,6 +165,14 @@ func TestErrors(t *testing.T) {
 		{"refusals wait for the rest", with("sourceinfo.struct.maker=com.example.Mine", "tasks.max=0"), []string{"Invalid value 0 for configuration tasks.max: Value must be at least 1"}},
 		{"port", with("database.port=70000"), []string{debezium("database.port", "70000 is no port; give a number from 1 to 65535")}},
 		{"mode that is a class", with("snapshot.mode=custom"), []string{debezium("snapshot.mode", "custom is not supported: set initial, initial_only, no_data, always or when_needed")}},
+		{"lock that is a class", with("snapshot.locking.mode=custom"), []string{debezium("snapshot.locking.mode", "custom is not supported: set minimal, extended or none")}},
+		{"query that is a class", with("snapshot.query.mode=custom"), []string{
+			debezium("snapshot.query.mode", "custom is not supported: set select_all, and snapshot.select.statement.overrides for tables of which other rows are wanted")}},
+		{"multiplier of a table", with("snapshot.max.threads.multiplier.a.b=0"), []string{
+			debezium("snapshot.max.threads.multiplier.a.b", "0 is no number of ranges for table a.b; give one from 1 on")}},
+		{"replica", with("rowmesh.snapshot.host=a b"), []string{debezium("rowmesh.snapshot.host", "a b is no host:port of a replica")}},
+		{"isolation", with("snapshot.isolation.mode=chaos"), []string{
+			debezium("snapshot.isolation.mode", "Value must be one of repeatable_read, read_committed, read_uncommitted, serializable, snapshot, exclusive")}},
 		{"converter class", with("value.converter=io.confluent.connect.avro.NoConverter"), []string{"Invalid value io.confluent.connect.avro.NoConverter for configuration value.converter: Class io.confluent.connect.avro.NoConverter could not be found."}},
 		{"registry of none", with("value.converter=io.confluent.connect.avro.AvroConverter"), []string{"Missing required configuration \"schema.registry.url\" which has no default value."}},
 		{"options of a converter", with("key.converter=AvroConverter", "key.converter.schema.registry.url=http://r:1", "key.converter.auto.register.schemas=maybe", "key.converter.max.retries=x"), []string{
@@ -283,7 +291,6 @@ func TestWarnings(t *testing.T) {
 		{"old history", with("database.history.store.only.monitored.tables.ddl=true"), []string{"database.history.store.only.monitored.tables.ddl is a name of Debezium 1.x: it is read as schema.history.internal.store.only.captured.tables.ddl, use that"}},
 		{"old field names", with("sanitize.field.names=true"), []string{"sanitize.field.names is a name of Debezium 1.x: use field.name.adjustment.mode=avro"}},
 		{"never", with("snapshot.mode=never"), []string{"snapshot.mode=never is a value of Debezium 1.x: reading starts at the oldest log that the server has; no_data starts at the newest"}},
-		{"locking", with("snapshot.locking.mode=minimal_percona"), []string{"snapshot.locking.mode=minimal_percona is not supported: minimal is used"}},
 		{"header converter", with("header.converter=org.apache.kafka.connect.json.JsonConverter"), nil},
 		{"converter's options", with("value.converter=StringConverter", "value.converter.converter.encoding=UTF-16", "value.converter.schemas.enable=true"), []string{
 			"value.converter.schemas.enable is no option of org.apache.kafka.connect.storage.StringConverter and is ignored"}},
@@ -333,7 +340,22 @@ func TestBuild(t *testing.T) {
 		{"1.x heartbeat prefix", with("heartbeat.topics.prefix=hb"), func(c *Connector) any { return c.HeartbeatPrefix }, "hb"},
 		{"never", with("connector.class=MariaDb", "snapshot.mode=never"), func(c *Connector) any { return c.Snapshot.Mode }, "never"},
 		{"recovery", with("snapshot.mode=schema_only_recovery"), func(c *Connector) any { return c.Snapshot.Mode }, "recovery"},
-		{"percona", with("snapshot.locking.mode=minimal_percona"), func(c *Connector) any { return c.Snapshot.LockingMode }, "minimal"},
+		{"percona", with("snapshot.locking.mode=Minimal_Percona"), func(c *Connector) any { return c.Snapshot.LockingMode }, "minimal_percona"},
+		{"isolation", with("snapshot.isolation.mode=READ_COMMITTED"), func(c *Connector) any { return c.Snapshot.Isolation }, "read_committed"},
+		{"isolation of one snapshot", with("snapshot.isolation.mode=snapshot"), func(c *Connector) any { return c.Snapshot.Isolation }, "repeatable_read"},
+		{"isolation that locks", with("snapshot.isolation.mode=exclusive"), func(c *Connector) any { return []string{c.Snapshot.Isolation, c.Snapshot.LockingMode} },
+			[]string{"repeatable_read", "extended"}},
+		{"order by rows", with("snapshot.tables.order.by.row.count=descending"), func(c *Connector) any { return c.Snapshot.OrderByRows }, "descending"},
+		{"no order by rows", with(), func(c *Connector) any { return c.Snapshot.OrderByRows }, ""},
+		{"readers", with("snapshot.max.threads=4", "snapshot.max.threads.multiplier=2", "snapshot.max.threads.multiplier.a.b=8", "legacy.snapshot.max.threads=true"),
+			func(c *Connector) any {
+				return []any{c.Snapshot.MaxThreads, c.Snapshot.Multiplier, c.Snapshot.TableMultipliers, c.Snapshot.WholeTables}
+			}, []any{4, 2, map[string]int{"a.b": 8}, true}},
+		{"gently", with("rowmesh.snapshot.host=replica", "rowmesh.snapshot.rows.per.second=1", "rowmesh.snapshot.bytes.per.second=2", "rowmesh.snapshot.max.threads.running=3",
+			"rowmesh.snapshot.max.replica.lag.ms=4", "rowmesh.snapshot.max.history.length=5"), func(c *Connector) any {
+			s := c.Snapshot
+			return []any{s.Host, s.RowsPerSecond, s.BytesPerSecond, s.MaxThreadsRunning, s.MaxReplicaLag, s.MaxHistoryLength}
+		}, []any{"replica:3306", uint64(1), uint64(2), uint64(3), 4 * time.Millisecond, uint64(5)}},
 		{"failure modes", with("event.processing.failure.handling.mode=Ignore", "inconsistent.schema.handling.mode=warn"), func(c *Connector) any { return []FailureMode{c.EventFailure, c.InconsistentSchema} }, []FailureMode{Skip, Warn}},
 		{"placeholder in hex", with("unavailable.value.placeholder=hex:C3a4"), func(c *Connector) any { return c.UnavailableValue }, "ä"},
 		{"GTID sources", with("gtid.source.excludes=a-.*,b"), func(c *Connector) any { return c.ExcludeGTIDs }, []string{"(?i)^(?:a-.*)$", "(?i)^(?:b)$"}},
@@ -363,7 +385,13 @@ func TestBuild(t *testing.T) {
 		{"key columns", with(`message.key.columns=db.a:x,y;db.(b|c):z`), func(c *Connector) any { return c.MessageKeyColumns },
 			[]KeyColumns{{"(?i)^(?:db.a)$", []string{"x", "y"}}, {"(?i)^(?:db.(b|c))$", []string{"z"}}}},
 		{"snapshot by configuration", with("snapshot.mode=configuration_based", "snapshot.mode.configuration.based.snapshot.data=true"), func(c *Connector) any { return c.Snapshot.Mode }, "initial_only"},
-		{"stream by configuration", with("snapshot.mode=configuration_based", "snapshot.mode.configuration.based.start.stream=true"), func(c *Connector) any { return c.Snapshot.Mode }, "no_data"},
+		{"stream by configuration", with("snapshot.mode=configuration_based", "snapshot.mode.configuration.based.start.stream=true"), func(c *Connector) any { return c.Snapshot.Mode }, "never"},
+		{"schemas by configuration", with("snapshot.mode=configuration_based", "snapshot.mode.configuration.based.snapshot.schema=true", "snapshot.mode.configuration.based.start.stream=true"),
+			func(c *Connector) any { return c.Snapshot.Mode }, "no_data"},
+		{"snapshot and stream by configuration", with("snapshot.mode=configuration_based", "snapshot.mode.configuration.based.snapshot.data=true", "snapshot.mode.configuration.based.start.stream=true"),
+			func(c *Connector) any { return c.Snapshot.Mode }, "initial"},
+		{"snapshot where the log is gone, by configuration", with("snapshot.mode=configuration_based", "snapshot.mode.configuration.based.snapshot.data=true",
+			"snapshot.mode.configuration.based.start.stream=true", "snapshot.mode.configuration.based.snapshot.on.data.error=true"), func(c *Connector) any { return c.Snapshot.Mode }, "when_needed"},
 		{"overrides", with("snapshot.select.statement.overrides=a.b", "snapshot.select.statement.overrides.a.b=SELECT 1"), func(c *Connector) any { return c.Snapshot.SelectOverrides }, map[string]string{"a.b": "SELECT 1"}},
 		{"converter", with("value.converter=org.apache.kafka.connect.json.JsonConverter", "value.converter.schemas.enable=false", "value.converter.decimal.format=numeric"),
 			func(c *Connector) any { return c.ValueConverter }, Converter{"json", false, true, true, map[string]string{"schemas.enable": "false", "decimal.format": "numeric"}}},

@@ -49,17 +49,7 @@ func (p *parser) checkModes() {
 			p.warn(name, fmt.Sprintf("%s=%s is none of %s: %s is used", name, p.in[name], strings.Join(o.Values, ", "), *o.Default))
 		}
 	}
-	switch p.word("snapshot.mode") {
-	case "custom":
-		p.problem("snapshot.mode", "custom is not supported: set initial, initial_only, no_data, always or when_needed")
-	case "configuration_based":
-		if !p.boolean("snapshot.mode.configuration.based.snapshot.data") && !p.boolean("snapshot.mode.configuration.based.start.stream") {
-			p.problem("snapshot.mode", "configuration_based with neither snapshot.mode.configuration.based.snapshot.data nor snapshot.mode.configuration.based.start.stream does nothing: set one of them to true")
-		}
-	}
-	if mode := p.word("snapshot.locking.mode"); mode != lockingMode(mode) {
-		p.warn("snapshot.locking.mode", fmt.Sprintf("snapshot.locking.mode=%s is not supported: %s is used", mode, lockingMode(mode)))
-	}
+	p.checkSnapshot()
 	for _, name := range []string{"key.converter", "value.converter", "header.converter"} {
 		p.checkSpoken(name)
 	}
@@ -82,13 +72,4 @@ func (p *parser) checkModes() {
 	if id := p.integer("database.server.id"); id > 1<<32-1 {
 		p.warn("database.server.id", fmt.Sprintf("database.server.id=%d does not fit the protocol's 32 bits: %d is used; set a smaller one", id, uint32(id)))
 	}
-}
-
-// lockingMode returns the mode that is used for a valid one: backup locks are Percona's, and custom modes are Java classes.
-func lockingMode(mode string) string {
-	switch mode {
-	case "extended", "none":
-		return mode
-	}
-	return "minimal"
 }
