@@ -119,7 +119,8 @@ func (s stableOffsets) Read(ctx context.Context, key offset.Key) (o offset.Offse
 	return o, err == nil, partitions, err
 }
 
-// etcdOutside keeps checkpoints in etcd, written after the rows by compare-and-swap, with a producer that is idempotent and no more.
+// etcdOutside keeps checkpoints in etcd, written after the rows by compare-and-swap, with a producer that is idempotent and no more. They go to their topic too, for
+// those who look at them there; nothing is read from it.
 type etcdOutside struct {
 	machine
 	etcd  *clientv3.Client
@@ -195,7 +196,7 @@ func (p *etcdProducer) Produce(ctx context.Context, b *kafka.Batch) error {
 	for _, r := range b.Records {
 		p.kept = append(p.kept, kept{string(b.Arena[r.KeyOff : r.KeyOff+r.KeyLen]), string(b.Arena[r.ValOff : r.ValOff+max(r.ValLen, 0)])})
 	}
-	return nil
+	return p.producer.Produce(ctx, b)
 }
 
 func (p *etcdProducer) Commit(ctx context.Context) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -21,6 +22,8 @@ type Load struct {
 	// Proxy is in front of the source: Source or Spare.
 	Proxy string
 	W     *traffic.Registers
+	// Mix is all that is written, W among it.
+	Mix *traffic.Mix
 	*Stream
 
 	c      *Cluster
@@ -45,6 +48,8 @@ type LoadOptions struct {
 	Proxy string
 	// Config replaces and adds options of the connector.
 	Config map[string]string
+	// Mix gives more workloads on the database of the load.
+	Mix func(s traffic.Server) []traffic.Workload
 	// Early begins to write before the connector is made, so that its snapshot meets rows that change.
 	Early bool
 }
@@ -73,13 +78,18 @@ func (c *Cluster) Load(ctx context.Context, o LoadOptions) (*Load, error) {
 	l := &Load{Name: o.Name, Tasks: o.Tasks, Proxy: o.Proxy, c: c, ended: make(chan error, 1)}
 	database := strings.ReplaceAll(o.Name, "-", "_")
 	l.W = &traffic.Registers{Addr: c.Net.Proxy(o.Proxy).Addr, User: servers.RootUser, Database: database, Tables: o.Tables, Writers: o.Writers, Keys: o.Keys, Pause: o.Pause, Seed: o.Seed}
-	if err := l.W.Setup(ctx); err != nil {
+	server := traffic.Server{Addr: l.W.Addr, User: l.W.User, Database: database}
+	l.Mix = &traffic.Mix{Server: server, Workloads: []traffic.Workload{l.W}}
+	if o.Mix != nil {
+		l.Mix.Workloads = append(l.Mix.Workloads, o.Mix(server)...)
+	}
+	if err := l.Mix.Setup(ctx); err != nil {
 		return nil, err
 	}
 	wctx, end := context.WithCancel(context.WithoutCancel(ctx))
 	l.end = end
 	if o.Early {
-		go func() { l.ended <- l.W.Run(wctx) }()
+		go func() { l.ended <- l.Mix.Run(wctx) }()
 	}
 	more := map[string]string{"tasks.max": fmt.Sprint(o.Tasks)}
 	for k, v := range o.Config {
@@ -96,7 +106,7 @@ func (c *Cluster) Load(ctx context.Context, o LoadOptions) (*Load, error) {
 		return nil, err
 	}
 	if !o.Early {
-		go func() { l.ended <- l.W.Run(wctx) }()
+		go func() { l.ended <- l.Mix.Run(wctx) }()
 	}
 	return l, l.Recovered(ctx, time.Now(), time.Minute)
 }
@@ -104,6 +114,12 @@ func (c *Cluster) Load(ctx context.Context, o LoadOptions) (*Load, error) {
 // Note notes for the report what is done now.
 func (l *Load) Note(name, target string, from time.Time) {
 	l.faults = append(l.faults, check.Fault{AtMS: from.UnixMilli(), UntilMS: time.Now().UnixMilli(), Name: name, Target: target})
+}
+
+// Lag is how long ago the newest change that has come of the table that is furthest behind was committed.
+func (l *Load) Lag() time.Duration {
+	_, at := l.behind()
+	return time.Since(at)
 }
 
 // behind returns the table whose newest change that came is the oldest, and when that was committed.
@@ -179,46 +195,104 @@ func (l *Load) complete() error {
 	return nil
 }
 
+// quiet is how long nothing may come before all has come, and every lane has moved on: longer than one without rows waits with its checkpoint, which is 5 s.
+const quiet = 8 * time.Second
+
+// Still waits until nothing has come for a while.
+func (l *Load) Still(ctx context.Context) error {
+	count, since := l.Count(), time.Now()
+	return Until(ctx, 2*time.Minute, "the stream to end", func() error {
+		if n := l.Count(); n != count {
+			count, since = n, time.Now()
+		}
+		if time.Since(since) < quiet {
+			return fmt.Errorf("%d events, the last %s ago", count, time.Since(since))
+		}
+		return nil
+	})
+}
+
 // Judge ends the workload, waits until all of it has come, and judges the whole history of the load.
 func (l *Load) Judge(ctx context.Context) (*check.Report, error) {
-	if err := l.Quiesce(); err != nil {
+	j := check.New()
+	if err := l.JudgeWith(ctx, j); err != nil {
 		return nil, err
+	}
+	report := j.Finish()
+	report.Seed, report.Recoveries = l.W.Seed, check.RecoveriesOf(report.Faults)
+	return report, nil
+}
+
+// JudgeWith is Judge with a judge who may know more, and who is not asked for the report yet.
+func (l *Load) JudgeWith(ctx context.Context, j *check.Judge) error {
+	if err := l.Quiesce(); err != nil {
+		return err
 	}
 	if err := Until(ctx, 2*time.Minute, "the stream to hold every last change", l.complete); err != nil {
-		return nil, err
+		return err
 	}
+	if len(l.Mix.Workloads) > 1 {
+		if err := l.Still(ctx); err != nil {
+			return err
+		}
+		j.Quiet()
+	}
+	return l.Histories(ctx, j)
+}
+
+// Histories gives a judge what the server has committed, what is in the topics, and who had which lane.
+func (l *Load) Histories(ctx context.Context, j *check.Judge) error {
 	server := l.c.Primary(l.Proxy)
 	files, err := l.c.files(ctx, server)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	n, err := l.c.node(server)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	run := history.Run{Files: files, Kafka: l.c.Kafkas()[0], Prefix: l.Name, Database: l.W.Database, Offsets: l.c.offsets, ByGTID: l.moved}
-	j := check.New()
 	for _, f := range l.faults {
 		j.Fault(f)
 	}
+	logs, err := filepath.Glob(filepath.Join(l.c.Dir, "publisher-*.log"))
+	if err != nil {
+		return err
+	}
+	owners, err := history.Owners(l.Name, logs...)
+	if err != nil {
+		return err
+	}
+	for _, o := range owners {
+		j.Owner(o)
+	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
+	run := history.Run{Files: files, Kafka: l.c.Kafkas()[0], Prefix: l.Name, Database: l.W.Database, Offsets: l.c.offsets, Accounts: traffic.AccountTable, ByGTID: l.moved}
 	if err := run.Judge(ctx, j); err != nil {
-		return nil, err
+		return err
 	}
-	for table, keys := range l.W.Log() { // the workload and the server must agree, or neither is worth anything
-		if err := history.Rows(ctx, j, n.addr(), l.W.Database, table); err != nil {
-			return nil, err
+	return l.agree(ctx, j, n.addr())
+}
+
+// agree gives a judge the rows that the server has now, and fails if workload and server do not agree: neither would be worth anything.
+func (l *Load) agree(ctx context.Context, j *check.Judge, addr string) error {
+	tables, err := l.Mix.Tables(ctx)
+	if err != nil {
+		return err
+	}
+	for _, table := range tables {
+		if err := history.Rows(ctx, j, addr, l.W.Database, table); err != nil {
+			return err
 		}
+	}
+	for table, keys := range l.W.Log() {
 		for k, changes := range keys {
 			if n := j.Versions(l.W.Database+"."+table, k); n != len(changes) {
-				return nil, fmt.Errorf("%s key %d: the workload committed %d changes, the server's log has %d", table, k, len(changes), n)
+				return fmt.Errorf("%s key %d: the workload committed %d changes, the server's log has %d", table, k, len(changes), n)
 			}
 		}
 	}
-	report := j.Finish()
-	report.Seed = l.W.Seed
-	return report, nil
+	return nil
 }
 
 // Close ends the workload and the consumer, and deletes the connector.

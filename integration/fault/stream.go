@@ -22,8 +22,6 @@ type Seen struct {
 	Key, Version int64
 	// CommittedMS is the source's time of the change.
 	CommittedMS int64
-	// Value is the record's.
-	Value []byte
 }
 
 // Stream follows a connector's topics as a consumer of committed records does. Unlike the mesh it reaches the brokers past the proxies.
@@ -83,7 +81,7 @@ func (s *Stream) take(r *kgo.Record) {
 		s.err = fmt.Errorf("%s/%d@%d is no event: %.200s", r.Topic, r.Partition, r.Offset, r.Value)
 		return
 	}
-	x := Seen{Op: v.Op[0], Key: -1, Version: -1, CommittedMS: v.Source.TsMS, Value: r.Value}
+	x := Seen{Op: v.Op[0], Key: -1, Version: -1, CommittedMS: v.Source.TsMS}
 	if key, version, err := history.Newest(r.Value); err == nil {
 		x.Key, x.Version = key, version
 	}
