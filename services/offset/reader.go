@@ -1,7 +1,9 @@
 package offset
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -112,90 +114,135 @@ func (r *reader) compacted(ctx context.Context) error {
 	return nil
 }
 
-// bounds returns the first offset and the high watermark as a read_uncommitted reader sees it.
-func (r *reader) bounds(ctx context.Context, partition int32) (low, high int64, err error) {
-	if low, err = r.end(ctx, partition, kafka.EarliestOffsetSpec); err != nil {
-		return 0, 0, err
+// span is the records of a partition from start on and before end.
+type span struct{ start, end int64 }
+
+// bounds returns, for each of the partitions, the first offset and the high watermark as a read_uncommitted reader sees it.
+func (r *reader) bounds(ctx context.Context, partitions ...int32) (map[int32]span, error) {
+	low, err := r.ends(ctx, partitions, kafka.EarliestOffsetSpec)
+	if err != nil {
+		return nil, err
 	}
-	high, err = r.end(ctx, partition, kafka.LatestOffsetSpec)
-	return low, high, err
+	high, err := r.ends(ctx, partitions, kafka.LatestOffsetSpec)
+	if err != nil {
+		return nil, err
+	}
+	out := map[int32]span{}
+	for _, p := range partitions {
+		out[p] = span{low[p], high[p]}
+	}
+	return out, nil
 }
 
 // electionTime bounds the wait for a partition's leader: a new topic has none for a moment, and a broker that went away is replaced in seconds.
 const electionTime = 15 * time.Second
 
-// end returns one end of a partition, and waits for its leader.
-func (r *reader) end(ctx context.Context, partition int32, spec kafka.OffsetSpec) (int64, error) {
+// ends returns one end of each of the partitions, and waits for their leaders.
+func (r *reader) ends(ctx context.Context, partitions []int32, spec kafka.OffsetSpec) (map[int32]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, electionTime)
 	defer cancel()
-	tp := kafka.TopicPartition{Topic: &r.s.cfg.Topic, Partition: partition}
+	topic, out := &r.s.cfg.Topic, map[int32]int64{}
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		res, err := r.admin.ListOffsets(ctx, map[kafka.TopicPartition]kafka.OffsetSpec{tp: spec}, kafka.SetAdminIsolationLevel(kafka.IsolationLevelReadUncommitted))
-		for _, info := range res.ResultInfos {
-			if info.Error.Code() == kafka.ErrNoError && err == nil {
-				return int64(info.Offset), nil
-			}
-			err = info.Error
-		}
-		if err == nil {
-			err = kafka.NewError(kafka.ErrUnknownPartition, "", false)
-		}
-		switch code := err.(type) {
-		case kafka.Error:
-			switch code.Code() {
-			case kafka.ErrNotLeaderForPartition, kafka.ErrLeaderNotAvailable, kafka.ErrUnknownTopicOrPart, kafka.ErrUnknownPartition, kafka.ErrKafkaStorageError,
-				kafka.ErrReplicaNotAvailable, kafka.ErrFencedLeaderEpoch, kafka.ErrUnknownLeaderEpoch, kafka.ErrTransport:
-				select {
-				case <-ctx.Done():
-				case <-time.After(wait):
-					continue
-				}
+		ask := map[kafka.TopicPartition]kafka.OffsetSpec{}
+		for _, p := range partitions {
+			if _, ok := out[p]; !ok {
+				ask[kafka.TopicPartition{Topic: topic, Partition: p}] = spec
 			}
 		}
-		return 0, failed(fmt.Sprintf("ends of offsets topic %q, partition %d", *tp.Topic, partition), err)
+		why := error(kafka.NewError(kafka.ErrUnknownPartition, "no answer for it", false))
+		res, err := r.admin.ListOffsets(ctx, ask, kafka.SetAdminIsolationLevel(kafka.IsolationLevelReadUncommitted))
+		for tp, info := range res.ResultInfos {
+			switch {
+			case info.Error.Code() == kafka.ErrNoError && err == nil:
+				out[tp.Partition] = int64(info.Offset)
+			case info.Error.Code() != kafka.ErrNoError:
+				why = fmt.Errorf("partition %d: %w", tp.Partition, info.Error)
+			}
+		}
+		if len(out) == len(partitions) {
+			return out, nil
+		}
+		if err != nil {
+			why = err
+		}
+		if !awaitsLeader(why) || ctx.Err() != nil {
+			return nil, failed(fmt.Sprintf("ends of offsets topic %q", *topic), why)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
 	}
 }
 
-// scan calls f with each committed record in [start, end), and returns when the reader's position is at end or beyond; f's arguments are only good during
-// the call.
-func (r *reader) scan(ctx context.Context, partition int32, start, end int64, f func(key, value []byte)) error {
-	if start >= end {
+// awaitsLeader says whether an error is that of a partition which has no leader for the moment.
+func awaitsLeader(err error) bool {
+	var e kafka.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code() {
+	case kafka.ErrNotLeaderForPartition, kafka.ErrLeaderNotAvailable, kafka.ErrUnknownTopicOrPart, kafka.ErrUnknownPartition, kafka.ErrKafkaStorageError,
+		kafka.ErrReplicaNotAvailable, kafka.ErrFencedLeaderEpoch, kafka.ErrUnknownLeaderEpoch, kafka.ErrTransport:
+		return true
+	}
+	return false
+}
+
+// scan calls f with each committed record of the spans, and returns when the reader's positions are at their ends or beyond; f's arguments are only good during
+// the call. Records of one partition come in order.
+func (r *reader) scan(ctx context.Context, spans map[int32]span, f func(partition int32, key, value []byte)) error {
+	var assign []kafka.TopicPartition
+	at := map[int32]int64{} // of the partitions that are not at their end
+	for p, s := range spans {
+		if s.start < s.end {
+			at[p] = s.start
+			assign = append(assign, kafka.TopicPartition{Topic: &r.s.cfg.Topic, Partition: p, Offset: kafka.Offset(s.start)})
+		}
+	}
+	if len(at) == 0 {
 		return nil
 	}
-	tp := kafka.TopicPartition{Topic: &r.s.cfg.Topic, Partition: partition, Offset: kafka.Offset(start)}
-	if err := r.c.Assign([]kafka.TopicPartition{tp}); err != nil {
+	if err := r.c.Assign(assign); err != nil {
 		return failed("read offsets", err)
 	}
 	defer r.c.Unassign()
 	ctx, cancel := context.WithTimeout(ctx, scanDeadline)
 	defer cancel()
-	at, last := start, error(nil)
-	for ctx.Err() == nil {
+	var last error
+	// moved notes how far the reader is in a partition, behind which nothing of its span is left at its end.
+	moved := func(p int32, to int64) {
+		if from, ok := at[p]; !ok || to <= from {
+			return
+		}
+		if at[p] = to; to >= spans[p].end {
+			delete(at, p)
+		}
+	}
+	for ctx.Err() == nil && len(at) > 0 {
 		switch e := r.c.Poll(100).(type) {
 		case *kafka.Message:
 			if e.TopicPartition.Error != nil {
 				return failed("read offsets", e.TopicPartition.Error)
 			}
-			at = int64(e.TopicPartition.Offset) + 1
-			if at <= end {
-				f(e.Key, e.Value)
+			p := e.TopicPartition.Partition
+			if int64(e.TopicPartition.Offset) < spans[p].end {
+				f(p, e.Key, e.Value)
 			}
+			moved(p, int64(e.TopicPartition.Offset)+1)
 		case kafka.PartitionEOF:
 			// The position includes commit markers and aborted records, which are no messages. Below the high watermark it is the last stable offset:
 			// somebody's transaction is open, and what was committed behind it shows when that ends.
-			at = max(at, int64(e.Offset))
+			moved(e.Partition, int64(e.Offset))
 		case kafka.Error:
 			if last = e; e.IsFatal() || e.Code() == kafka.ErrAutoOffsetReset {
 				return failed("read offsets", e)
 			}
 		}
-		if at >= end {
-			return nil
-		}
 	}
-	if last == nil {
-		last = ctx.Err()
+	for p, offset := range at {
+		return errs.E(errs.Unavailable, "read offsets: topic %q, partition %d stands at %d of %d, probably behind a transaction that somebody keeps open: %w",
+			r.s.cfg.Topic, p, offset, spans[p].end, cmp.Or(last, ctx.Err()))
 	}
-	return errs.E(errs.Unavailable, "read offsets: topic %q, partition %d stands at %d of %d, probably behind a transaction that somebody keeps open: %w",
-		r.s.cfg.Topic, partition, at, end, last)
+	return nil
 }

@@ -142,29 +142,35 @@ func (s *Store) List(ctx context.Context, connector string) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	partitions := make([]int32, n)
+	for i := range partitions {
+		partitions[i] = int32(i)
+	}
+	spans, err := r.bounds(ctx, partitions...)
+	if err != nil {
+		return nil, err
+	}
+	type place struct {
+		partition int32
+		key       string
+	}
 	var out []Entry
-	for p := range n {
-		low, high, err := r.bounds(ctx, p)
-		if err != nil {
-			return nil, err
+	index := map[place]int{}
+	err = r.scan(ctx, spans, func(p int32, key, value []byte) {
+		name, partition, ok := splitKey(key)
+		if !ok || name != connector {
+			return
 		}
-		index := map[string]int{}
-		err = r.scan(ctx, p, low, high, func(key, value []byte) {
-			name, partition, ok := splitKey(key)
-			if !ok || name != connector {
-				return
-			}
-			i, seen := index[string(key)]
-			if !seen {
-				i = len(out)
-				index[string(key)] = i
-				out = append(out, Entry{Partition: partition})
-			}
-			out[i].Value = slices.Clone(value)
-		})
-		if err != nil {
-			return nil, err
+		i, seen := index[place{p, string(key)}]
+		if !seen {
+			i = len(out)
+			index[place{p, string(key)}] = i
+			out = append(out, Entry{Partition: partition})
 		}
+		out[i].Value = slices.Clone(value)
+	})
+	if err != nil {
+		return nil, err
 	}
 	return slices.DeleteFunc(out, func(e Entry) bool { return e.Value == nil }), nil
 }
@@ -263,15 +269,16 @@ func failed(what string, err error) error {
 
 // newest reads backwards from the end until it has met key; nil if it is nowhere or removed.
 func (r *reader) newest(ctx context.Context, partition int32, key []byte) ([]byte, error) {
-	low, high, err := r.bounds(ctx, partition)
+	bounds, err := r.bounds(ctx, partition)
 	if err != nil {
 		return nil, err
 	}
-	for end, window := high, int64(firstWindow); end > low; window *= 16 {
+	low := bounds[partition].start
+	for end, window := bounds[partition].end, int64(firstWindow); end > low; window *= 16 {
 		start := max(low, end-window)
 		var value []byte
 		found := false
-		err := r.scan(ctx, partition, start, end, func(k, v []byte) {
+		err := r.scan(ctx, map[int32]span{partition: {start, end}}, func(_ int32, k, v []byte) {
 			if bytes.Equal(k, key) {
 				found, value = true, slices.Clone(v)
 			}
