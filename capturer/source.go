@@ -12,7 +12,6 @@ import (
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	"github.com/rowmesh/rowmesh/services/capture"
-	"github.com/rowmesh/rowmesh/services/failpoint"
 	"github.com/rowmesh/rowmesh/services/registry"
 )
 
@@ -280,12 +279,7 @@ func (f *feed) pump(ctx context.Context, out capture.Sender) error {
 			f.sent.Add(1)
 		}
 		f.acked.Store(out.Acked())
-		for range failpoint.Times(failpoint.Send) {
-			if err := out.Send(m); err != nil {
-				return err
-			}
-		}
-		return nil
+		return out.Send(m)
 	}
 	for {
 		select {

@@ -13,6 +13,7 @@ import (
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/failpoint"
 	"github.com/rowmesh/rowmesh/services/rpc"
 )
 
@@ -322,7 +323,12 @@ func (s *sender) Send(m *capturev1.SubscribeResponse) error {
 	if m.GetBatch() != nil || m.GetDdl() != nil {
 		s.sent.Add(1) // before the message is out: its ack may come before SendMsg returns
 	}
-	return s.stream.Send(m)
+	for range failpoint.Times(failpoint.Send) {
+		if err := s.stream.Send(m); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // awaitCredit returns once there is credit.

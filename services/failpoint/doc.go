@@ -50,7 +50,8 @@ const (
 
 // Points of a capturer and of a coordinator.
 const (
-	DialBefore     = "capturer.dial.before"
+	DialBefore = "capturer.dial.before"
+	// Send is passed with each message of the row stream, numbered already.
 	Send           = "capturer.send"
 	StoreBefore    = "capturer.store.before"
 	StoreAfter     = "capturer.store.after"

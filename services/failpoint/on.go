@@ -22,8 +22,9 @@ const Enabled = true
 const File = "ROWMESH_FAILPOINTS"
 
 // At does what is armed at a point.
-func At(name string) error {
-	action := armed.reached(name)
+func At(name string) error { return do(name, armed.reached(name)) }
+
+func do(name, action string) error {
 	delay, isDelay := strings.CutPrefix(action, "delay:")
 	switch {
 	case action == "crash":
@@ -49,15 +50,17 @@ func At(name string) error {
 // Is says whether a point is armed with "on".
 func Is(name string) bool { return armed.reached(name) == "on" }
 
-// Times says how often something is to be done: once, unless a point is armed with "drop" or "twice".
+// Times says how often something is to be done: once, unless a point is armed with "drop" or "twice". Whatever else it is armed with is done before.
 func Times(name string) int {
-	switch armed.reached(name) {
+	switch action := armed.reached(name); action {
 	case "drop":
 		return 0
 	case "twice":
 		return 2
+	default:
+		_ = do(name, action)
+		return 1
 	}
-	return 1
 }
 
 // armed is the process's state. It is in test builds only; what is armed comes from outside, for whatever part of the process passes by.
