@@ -3,6 +3,7 @@ package capturer
 import (
 	"hash/fnv"
 	"regexp"
+	"slices"
 	"strings"
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
@@ -107,7 +108,7 @@ func (f *filter) decide(db, table string) answer {
 		len(f.withinTables) > 0 && !f.withinTables.match(name) {
 		return 0
 	}
-	if f.shard != nil && shardOf(f.shard, name) != f.shard.Index {
+	if f.shard != nil && shardOf(f.shard, name) != f.shard.Index && !slices.Contains(f.shard.Everywhere, name) {
 		return selected
 	}
 	return selected | wanted

@@ -1053,7 +1053,9 @@ type Shard struct {
 	// At least 1.
 	Count uint32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
 	// Tables ("database.table") pinned to a shard.
-	Pins          map[string]uint32 `protobuf:"bytes,3,rep,name=pins,proto3" json:"pins,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	Pins map[string]uint32 `protobuf:"bytes,3,rep,name=pins,proto3" json:"pins,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Tables ("database.table") that belong to every shard.
+	Everywhere    []string `protobuf:"bytes,4,rep,name=everywhere,proto3" json:"everywhere,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1109,6 +1111,13 @@ func (x *Shard) GetPins() map[string]uint32 {
 	return nil
 }
 
+func (x *Shard) GetEverywhere() []string {
+	if x != nil {
+		return x.Everywhere
+	}
+	return nil
+}
+
 // Start is a place in the log.
 type Start struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1123,7 +1132,9 @@ type Start struct {
 	//	*Start_Earliest
 	//	*Start_Latest
 	//	*Start_TimestampUs
-	At            isStart_At `protobuf_oneof:"at"`
+	At isStart_At `protobuf_oneof:"at"`
+	// Sources of GTIDs that count where a place is looked for on a server: transactions of others may be missing there, or be gone from its log. Absent: all count.
+	GtidSources   *GtidSources `protobuf:"bytes,8,opt,name=gtid_sources,json=gtidSources,proto3" json:"gtid_sources,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1228,6 +1239,13 @@ func (x *Start) GetTimestampUs() uint64 {
 	return 0
 }
 
+func (x *Start) GetGtidSources() *GtidSources {
+	if x != nil {
+		return x.GtidSources
+	}
+	return nil
+}
+
 type isStart_At interface {
 	isStart_At()
 }
@@ -1280,6 +1298,61 @@ func (*Start_Earliest) isStart_At() {}
 func (*Start_Latest) isStart_At() {}
 
 func (*Start_TimestampUs) isStart_At() {}
+
+// GtidSources chooses sources of GTIDs: a server's UUID on MySQL, "domain-server" on MariaDB. The lists are anchored regular expressions, case-insensitive.
+type GtidSources struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One of these must match; empty: any source.
+	Include []string `protobuf:"bytes,1,rep,name=include,proto3" json:"include,omitempty"`
+	// None of these may match.
+	Exclude       []string `protobuf:"bytes,2,rep,name=exclude,proto3" json:"exclude,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GtidSources) Reset() {
+	*x = GtidSources{}
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GtidSources) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GtidSources) ProtoMessage() {}
+
+func (x *GtidSources) ProtoReflect() protoreflect.Message {
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GtidSources.ProtoReflect.Descriptor instead.
+func (*GtidSources) Descriptor() ([]byte, []int) {
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GtidSources) GetInclude() []string {
+	if x != nil {
+		return x.Include
+	}
+	return nil
+}
+
+func (x *GtidSources) GetExclude() []string {
+	if x != nil {
+		return x.Exclude
+	}
+	return nil
+}
 
 // SnapshotOptions shape a snapshot.
 type SnapshotOptions struct {
@@ -1337,7 +1410,7 @@ type SnapshotOptions struct {
 
 func (x *SnapshotOptions) Reset() {
 	*x = SnapshotOptions{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[7]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1349,7 +1422,7 @@ func (x *SnapshotOptions) String() string {
 func (*SnapshotOptions) ProtoMessage() {}
 
 func (x *SnapshotOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[7]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1362,7 +1435,7 @@ func (x *SnapshotOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotOptions.ProtoReflect.Descriptor instead.
 func (*SnapshotOptions) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{7}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SnapshotOptions) GetData() bool {
@@ -1537,7 +1610,7 @@ type Credit struct {
 
 func (x *Credit) Reset() {
 	*x = Credit{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[8]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1549,7 +1622,7 @@ func (x *Credit) String() string {
 func (*Credit) ProtoMessage() {}
 
 func (x *Credit) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[8]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1562,7 +1635,7 @@ func (x *Credit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Credit.ProtoReflect.Descriptor instead.
 func (*Credit) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{8}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Credit) GetBytes() uint64 {
@@ -1583,7 +1656,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[9]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1595,7 +1668,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[9]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1608,7 +1681,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{9}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Ack) GetSeq() uint64 {
@@ -1641,7 +1714,7 @@ type SubscribeResponse struct {
 
 func (x *SubscribeResponse) Reset() {
 	*x = SubscribeResponse{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[10]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1653,7 +1726,7 @@ func (x *SubscribeResponse) String() string {
 func (*SubscribeResponse) ProtoMessage() {}
 
 func (x *SubscribeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[10]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1666,7 +1739,7 @@ func (x *SubscribeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscribeResponse.ProtoReflect.Descriptor instead.
 func (*SubscribeResponse) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{10}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SubscribeResponse) GetMessage() isSubscribeResponse_Message {
@@ -1847,7 +1920,7 @@ type Opened struct {
 
 func (x *Opened) Reset() {
 	*x = Opened{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[11]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1859,7 +1932,7 @@ func (x *Opened) String() string {
 func (*Opened) ProtoMessage() {}
 
 func (x *Opened) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[11]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1872,7 +1945,7 @@ func (x *Opened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Opened.ProtoReflect.Descriptor instead.
 func (*Opened) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{11}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Opened) GetSource() string {
@@ -1947,7 +2020,7 @@ type TableChange struct {
 
 func (x *TableChange) Reset() {
 	*x = TableChange{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[12]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1959,7 +2032,7 @@ func (x *TableChange) String() string {
 func (*TableChange) ProtoMessage() {}
 
 func (x *TableChange) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[12]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1972,7 +2045,7 @@ func (x *TableChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableChange.ProtoReflect.Descriptor instead.
 func (*TableChange) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{12}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TableChange) GetType() ChangeType {
@@ -2066,7 +2139,7 @@ type Ddl struct {
 
 func (x *Ddl) Reset() {
 	*x = Ddl{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[13]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2078,7 +2151,7 @@ func (x *Ddl) String() string {
 func (*Ddl) ProtoMessage() {}
 
 func (x *Ddl) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[13]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2091,7 +2164,7 @@ func (x *Ddl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ddl.ProtoReflect.Descriptor instead.
 func (*Ddl) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{13}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Ddl) GetEpoch() uint64 {
@@ -2257,7 +2330,7 @@ type SnapshotProgress struct {
 
 func (x *SnapshotProgress) Reset() {
 	*x = SnapshotProgress{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[14]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2269,7 +2342,7 @@ func (x *SnapshotProgress) String() string {
 func (*SnapshotProgress) ProtoMessage() {}
 
 func (x *SnapshotProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[14]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2282,7 +2355,7 @@ func (x *SnapshotProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotProgress.ProtoReflect.Descriptor instead.
 func (*SnapshotProgress) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{14}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SnapshotProgress) GetTable() string {
@@ -2447,7 +2520,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[15]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2459,7 +2532,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[15]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2472,7 +2545,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{15}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Progress) GetCheckpoint() *v1.Checkpoint {
@@ -2509,7 +2582,7 @@ type Gap struct {
 
 func (x *Gap) Reset() {
 	*x = Gap{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[16]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2521,7 +2594,7 @@ func (x *Gap) String() string {
 func (*Gap) ProtoMessage() {}
 
 func (x *Gap) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[16]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2534,7 +2607,7 @@ func (x *Gap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gap.ProtoReflect.Descriptor instead.
 func (*Gap) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{16}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Gap) GetReason() string {
@@ -2564,7 +2637,7 @@ type Reset struct {
 
 func (x *Reset) Reset() {
 	*x = Reset{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[17]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2576,7 +2649,7 @@ func (x *Reset) String() string {
 func (*Reset) ProtoMessage() {}
 
 func (x *Reset) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[17]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2589,7 +2662,7 @@ func (x *Reset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reset.ProtoReflect.Descriptor instead.
 func (*Reset) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{17}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Reset) GetReason() string {
@@ -2627,7 +2700,7 @@ type TableError struct {
 
 func (x *TableError) Reset() {
 	*x = TableError{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[18]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2639,7 +2712,7 @@ func (x *TableError) String() string {
 func (*TableError) ProtoMessage() {}
 
 func (x *TableError) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[18]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2652,7 +2725,7 @@ func (x *TableError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableError.ProtoReflect.Descriptor instead.
 func (*TableError) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{18}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TableError) GetDatabase() string {
@@ -2710,7 +2783,7 @@ type DescribeSourceRequest struct {
 
 func (x *DescribeSourceRequest) Reset() {
 	*x = DescribeSourceRequest{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[19]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2722,7 +2795,7 @@ func (x *DescribeSourceRequest) String() string {
 func (*DescribeSourceRequest) ProtoMessage() {}
 
 func (x *DescribeSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[19]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2735,7 +2808,7 @@ func (x *DescribeSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeSourceRequest.ProtoReflect.Descriptor instead.
 func (*DescribeSourceRequest) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{19}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DescribeSourceRequest) GetSource() string {
@@ -2777,7 +2850,7 @@ type DescribeSourceResponse struct {
 
 func (x *DescribeSourceResponse) Reset() {
 	*x = DescribeSourceResponse{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[20]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2789,7 +2862,7 @@ func (x *DescribeSourceResponse) String() string {
 func (*DescribeSourceResponse) ProtoMessage() {}
 
 func (x *DescribeSourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[20]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2802,7 +2875,7 @@ func (x *DescribeSourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeSourceResponse.ProtoReflect.Descriptor instead.
 func (*DescribeSourceResponse) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{20}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DescribeSourceResponse) GetSource() string {
@@ -2878,7 +2951,7 @@ type TableInfo struct {
 
 func (x *TableInfo) Reset() {
 	*x = TableInfo{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[21]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2890,7 +2963,7 @@ func (x *TableInfo) String() string {
 func (*TableInfo) ProtoMessage() {}
 
 func (x *TableInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[21]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2903,7 +2976,7 @@ func (x *TableInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableInfo.ProtoReflect.Descriptor instead.
 func (*TableInfo) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{21}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TableInfo) GetDatabase() string {
@@ -2955,7 +3028,7 @@ type Subscriber struct {
 
 func (x *Subscriber) Reset() {
 	*x = Subscriber{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[22]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2967,7 +3040,7 @@ func (x *Subscriber) String() string {
 func (*Subscriber) ProtoMessage() {}
 
 func (x *Subscriber) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[22]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2980,7 +3053,7 @@ func (x *Subscriber) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscriber.ProtoReflect.Descriptor instead.
 func (*Subscriber) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{22}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Subscriber) GetConsumer() string {
@@ -3042,7 +3115,7 @@ type DefineTablesRequest struct {
 
 func (x *DefineTablesRequest) Reset() {
 	*x = DefineTablesRequest{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[23]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3054,7 +3127,7 @@ func (x *DefineTablesRequest) String() string {
 func (*DefineTablesRequest) ProtoMessage() {}
 
 func (x *DefineTablesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[23]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3067,7 +3140,7 @@ func (x *DefineTablesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefineTablesRequest.ProtoReflect.Descriptor instead.
 func (*DefineTablesRequest) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{23}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DefineTablesRequest) GetSource() string {
@@ -3117,7 +3190,7 @@ type PastStatement struct {
 
 func (x *PastStatement) Reset() {
 	*x = PastStatement{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[24]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3129,7 +3202,7 @@ func (x *PastStatement) String() string {
 func (*PastStatement) ProtoMessage() {}
 
 func (x *PastStatement) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[24]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3142,7 +3215,7 @@ func (x *PastStatement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastStatement.ProtoReflect.Descriptor instead.
 func (*PastStatement) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{24}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PastStatement) GetOrigin() string {
@@ -3199,7 +3272,7 @@ type PastTable struct {
 
 func (x *PastTable) Reset() {
 	*x = PastTable{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[25]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3211,7 +3284,7 @@ func (x *PastTable) String() string {
 func (*PastTable) ProtoMessage() {}
 
 func (x *PastTable) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[25]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3224,7 +3297,7 @@ func (x *PastTable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastTable.ProtoReflect.Descriptor instead.
 func (*PastTable) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{25}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PastTable) GetDatabase() string {
@@ -3275,7 +3348,7 @@ type DefineTablesResponse struct {
 
 func (x *DefineTablesResponse) Reset() {
 	*x = DefineTablesResponse{}
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[26]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3287,7 +3360,7 @@ func (x *DefineTablesResponse) String() string {
 func (*DefineTablesResponse) ProtoMessage() {}
 
 func (x *DefineTablesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[26]
+	mi := &file_rowmesh_capture_v1_capture_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3300,7 +3373,7 @@ func (x *DefineTablesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefineTablesResponse.ProtoReflect.Descriptor instead.
 func (*DefineTablesResponse) Descriptor() ([]byte, []int) {
-	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{26}
+	return file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DefineTablesResponse) GetTables() uint32 {
@@ -3368,14 +3441,17 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\x0eexclude_tables\x18\x04 \x03(\tR\rexcludeTables\x12\x18\n" +
 	"\abuiltin\x18\x05 \x01(\bR\abuiltin\x12/\n" +
 	"\x05shard\x18\x06 \x01(\v2\x19.rowmesh.capture.v1.ShardR\x05shard\x12#\n" +
-	"\rwithin_tables\x18\a \x03(\tR\fwithinTables\"\xa5\x01\n" +
+	"\rwithin_tables\x18\a \x03(\tR\fwithinTables\"\xc5\x01\n" +
 	"\x05Shard\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\rR\x05count\x127\n" +
-	"\x04pins\x18\x03 \x03(\v2#.rowmesh.capture.v1.Shard.PinsEntryR\x04pins\x1a7\n" +
+	"\x04pins\x18\x03 \x03(\v2#.rowmesh.capture.v1.Shard.PinsEntryR\x04pins\x12\x1e\n" +
+	"\n" +
+	"everywhere\x18\x04 \x03(\tR\n" +
+	"everywhere\x1a7\n" +
 	"\tPinsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\x90\x02\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\xd4\x02\n" +
 	"\x05Start\x12\x16\n" +
 	"\x05token\x18\x01 \x01(\fH\x00R\x05token\x126\n" +
 	"\bposition\x18\x02 \x01(\v2\x18.rowmesh.row.v1.PositionH\x00R\bposition\x126\n" +
@@ -3383,8 +3459,12 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\bsnapshot\x18\x04 \x01(\bH\x00R\bsnapshot\x12\x1c\n" +
 	"\bearliest\x18\x05 \x01(\bH\x00R\bearliest\x12\x18\n" +
 	"\x06latest\x18\x06 \x01(\bH\x00R\x06latest\x12#\n" +
-	"\ftimestamp_us\x18\a \x01(\x04H\x00R\vtimestampUsB\x04\n" +
-	"\x02at\"\xbb\t\n" +
+	"\ftimestamp_us\x18\a \x01(\x04H\x00R\vtimestampUs\x12B\n" +
+	"\fgtid_sources\x18\b \x01(\v2\x1f.rowmesh.capture.v1.GtidSourcesR\vgtidSourcesB\x04\n" +
+	"\x02at\"A\n" +
+	"\vGtidSources\x12\x18\n" +
+	"\ainclude\x18\x01 \x03(\tR\ainclude\x12\x18\n" +
+	"\aexclude\x18\x02 \x03(\tR\aexclude\"\xbb\t\n" +
 	"\x0fSnapshotOptions\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\bR\x04data\x12\x12\n" +
 	"\x04only\x18\x02 \x01(\bR\x04only\x129\n" +
@@ -3637,7 +3717,7 @@ func file_rowmesh_capture_v1_capture_service_proto_rawDescGZIP() []byte {
 }
 
 var file_rowmesh_capture_v1_capture_service_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_rowmesh_capture_v1_capture_service_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_rowmesh_capture_v1_capture_service_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_rowmesh_capture_v1_capture_service_proto_goTypes = []any{
 	(SnapshotAction)(0),            // 0: rowmesh.capture.v1.SnapshotAction
 	(DdlScope)(0),                  // 1: rowmesh.capture.v1.DdlScope
@@ -3653,100 +3733,102 @@ var file_rowmesh_capture_v1_capture_service_proto_goTypes = []any{
 	(*TableFilter)(nil),            // 11: rowmesh.capture.v1.TableFilter
 	(*Shard)(nil),                  // 12: rowmesh.capture.v1.Shard
 	(*Start)(nil),                  // 13: rowmesh.capture.v1.Start
-	(*SnapshotOptions)(nil),        // 14: rowmesh.capture.v1.SnapshotOptions
-	(*Credit)(nil),                 // 15: rowmesh.capture.v1.Credit
-	(*Ack)(nil),                    // 16: rowmesh.capture.v1.Ack
-	(*SubscribeResponse)(nil),      // 17: rowmesh.capture.v1.SubscribeResponse
-	(*Opened)(nil),                 // 18: rowmesh.capture.v1.Opened
-	(*TableChange)(nil),            // 19: rowmesh.capture.v1.TableChange
-	(*Ddl)(nil),                    // 20: rowmesh.capture.v1.Ddl
-	(*SnapshotProgress)(nil),       // 21: rowmesh.capture.v1.SnapshotProgress
-	(*Progress)(nil),               // 22: rowmesh.capture.v1.Progress
-	(*Gap)(nil),                    // 23: rowmesh.capture.v1.Gap
-	(*Reset)(nil),                  // 24: rowmesh.capture.v1.Reset
-	(*TableError)(nil),             // 25: rowmesh.capture.v1.TableError
-	(*DescribeSourceRequest)(nil),  // 26: rowmesh.capture.v1.DescribeSourceRequest
-	(*DescribeSourceResponse)(nil), // 27: rowmesh.capture.v1.DescribeSourceResponse
-	(*TableInfo)(nil),              // 28: rowmesh.capture.v1.TableInfo
-	(*Subscriber)(nil),             // 29: rowmesh.capture.v1.Subscriber
-	(*DefineTablesRequest)(nil),    // 30: rowmesh.capture.v1.DefineTablesRequest
-	(*PastStatement)(nil),          // 31: rowmesh.capture.v1.PastStatement
-	(*PastTable)(nil),              // 32: rowmesh.capture.v1.PastTable
-	(*DefineTablesResponse)(nil),   // 33: rowmesh.capture.v1.DefineTablesResponse
-	nil,                            // 34: rowmesh.capture.v1.Shard.PinsEntry
-	nil,                            // 35: rowmesh.capture.v1.SnapshotOptions.SelectOverridesEntry
-	nil,                            // 36: rowmesh.capture.v1.SnapshotOptions.TableMultipliersEntry
-	nil,                            // 37: rowmesh.capture.v1.DescribeSourceResponse.SettingsEntry
-	(*v1.Position)(nil),            // 38: rowmesh.row.v1.Position
-	(*v1.SourceOffset)(nil),        // 39: rowmesh.row.v1.SourceOffset
-	(*v1.Table)(nil),               // 40: rowmesh.row.v1.Table
-	(*v1.Batch)(nil),               // 41: rowmesh.row.v1.Batch
-	(*v1.Checkpoint)(nil),          // 42: rowmesh.row.v1.Checkpoint
-	(v1.Marker)(0),                 // 43: rowmesh.row.v1.Marker
+	(*GtidSources)(nil),            // 14: rowmesh.capture.v1.GtidSources
+	(*SnapshotOptions)(nil),        // 15: rowmesh.capture.v1.SnapshotOptions
+	(*Credit)(nil),                 // 16: rowmesh.capture.v1.Credit
+	(*Ack)(nil),                    // 17: rowmesh.capture.v1.Ack
+	(*SubscribeResponse)(nil),      // 18: rowmesh.capture.v1.SubscribeResponse
+	(*Opened)(nil),                 // 19: rowmesh.capture.v1.Opened
+	(*TableChange)(nil),            // 20: rowmesh.capture.v1.TableChange
+	(*Ddl)(nil),                    // 21: rowmesh.capture.v1.Ddl
+	(*SnapshotProgress)(nil),       // 22: rowmesh.capture.v1.SnapshotProgress
+	(*Progress)(nil),               // 23: rowmesh.capture.v1.Progress
+	(*Gap)(nil),                    // 24: rowmesh.capture.v1.Gap
+	(*Reset)(nil),                  // 25: rowmesh.capture.v1.Reset
+	(*TableError)(nil),             // 26: rowmesh.capture.v1.TableError
+	(*DescribeSourceRequest)(nil),  // 27: rowmesh.capture.v1.DescribeSourceRequest
+	(*DescribeSourceResponse)(nil), // 28: rowmesh.capture.v1.DescribeSourceResponse
+	(*TableInfo)(nil),              // 29: rowmesh.capture.v1.TableInfo
+	(*Subscriber)(nil),             // 30: rowmesh.capture.v1.Subscriber
+	(*DefineTablesRequest)(nil),    // 31: rowmesh.capture.v1.DefineTablesRequest
+	(*PastStatement)(nil),          // 32: rowmesh.capture.v1.PastStatement
+	(*PastTable)(nil),              // 33: rowmesh.capture.v1.PastTable
+	(*DefineTablesResponse)(nil),   // 34: rowmesh.capture.v1.DefineTablesResponse
+	nil,                            // 35: rowmesh.capture.v1.Shard.PinsEntry
+	nil,                            // 36: rowmesh.capture.v1.SnapshotOptions.SelectOverridesEntry
+	nil,                            // 37: rowmesh.capture.v1.SnapshotOptions.TableMultipliersEntry
+	nil,                            // 38: rowmesh.capture.v1.DescribeSourceResponse.SettingsEntry
+	(*v1.Position)(nil),            // 39: rowmesh.row.v1.Position
+	(*v1.SourceOffset)(nil),        // 40: rowmesh.row.v1.SourceOffset
+	(*v1.Table)(nil),               // 41: rowmesh.row.v1.Table
+	(*v1.Batch)(nil),               // 42: rowmesh.row.v1.Batch
+	(*v1.Checkpoint)(nil),          // 43: rowmesh.row.v1.Checkpoint
+	(v1.Marker)(0),                 // 44: rowmesh.row.v1.Marker
 }
 var file_rowmesh_capture_v1_capture_service_proto_depIdxs = []int32{
 	10, // 0: rowmesh.capture.v1.SubscribeRequest.open:type_name -> rowmesh.capture.v1.Open
-	15, // 1: rowmesh.capture.v1.SubscribeRequest.credit:type_name -> rowmesh.capture.v1.Credit
-	16, // 2: rowmesh.capture.v1.SubscribeRequest.ack:type_name -> rowmesh.capture.v1.Ack
+	16, // 1: rowmesh.capture.v1.SubscribeRequest.credit:type_name -> rowmesh.capture.v1.Credit
+	17, // 2: rowmesh.capture.v1.SubscribeRequest.ack:type_name -> rowmesh.capture.v1.Ack
 	8,  // 3: rowmesh.capture.v1.SubscribeRequest.snapshot:type_name -> rowmesh.capture.v1.SnapshotCommand
 	0,  // 4: rowmesh.capture.v1.SnapshotCommand.action:type_name -> rowmesh.capture.v1.SnapshotAction
 	9,  // 5: rowmesh.capture.v1.SnapshotCommand.tables:type_name -> rowmesh.capture.v1.SnapshotTable
 	11, // 6: rowmesh.capture.v1.Open.tables:type_name -> rowmesh.capture.v1.TableFilter
 	13, // 7: rowmesh.capture.v1.Open.start:type_name -> rowmesh.capture.v1.Start
 	1,  // 8: rowmesh.capture.v1.Open.ddl:type_name -> rowmesh.capture.v1.DdlScope
-	14, // 9: rowmesh.capture.v1.Open.snapshot:type_name -> rowmesh.capture.v1.SnapshotOptions
+	15, // 9: rowmesh.capture.v1.Open.snapshot:type_name -> rowmesh.capture.v1.SnapshotOptions
 	12, // 10: rowmesh.capture.v1.TableFilter.shard:type_name -> rowmesh.capture.v1.Shard
-	34, // 11: rowmesh.capture.v1.Shard.pins:type_name -> rowmesh.capture.v1.Shard.PinsEntry
-	38, // 12: rowmesh.capture.v1.Start.position:type_name -> rowmesh.row.v1.Position
-	39, // 13: rowmesh.capture.v1.Start.offset:type_name -> rowmesh.row.v1.SourceOffset
-	2,  // 14: rowmesh.capture.v1.SnapshotOptions.locking:type_name -> rowmesh.capture.v1.LockingMode
-	35, // 15: rowmesh.capture.v1.SnapshotOptions.select_overrides:type_name -> rowmesh.capture.v1.SnapshotOptions.SelectOverridesEntry
-	3,  // 16: rowmesh.capture.v1.SnapshotOptions.isolation:type_name -> rowmesh.capture.v1.Isolation
-	4,  // 17: rowmesh.capture.v1.SnapshotOptions.order_by_rows:type_name -> rowmesh.capture.v1.RowOrder
-	36, // 18: rowmesh.capture.v1.SnapshotOptions.table_multipliers:type_name -> rowmesh.capture.v1.SnapshotOptions.TableMultipliersEntry
-	11, // 19: rowmesh.capture.v1.SnapshotOptions.known:type_name -> rowmesh.capture.v1.TableFilter
-	18, // 20: rowmesh.capture.v1.SubscribeResponse.opened:type_name -> rowmesh.capture.v1.Opened
-	40, // 21: rowmesh.capture.v1.SubscribeResponse.schema:type_name -> rowmesh.row.v1.Table
-	41, // 22: rowmesh.capture.v1.SubscribeResponse.batch:type_name -> rowmesh.row.v1.Batch
-	20, // 23: rowmesh.capture.v1.SubscribeResponse.ddl:type_name -> rowmesh.capture.v1.Ddl
-	21, // 24: rowmesh.capture.v1.SubscribeResponse.snapshot:type_name -> rowmesh.capture.v1.SnapshotProgress
-	22, // 25: rowmesh.capture.v1.SubscribeResponse.progress:type_name -> rowmesh.capture.v1.Progress
-	23, // 26: rowmesh.capture.v1.SubscribeResponse.gap:type_name -> rowmesh.capture.v1.Gap
-	24, // 27: rowmesh.capture.v1.SubscribeResponse.reset:type_name -> rowmesh.capture.v1.Reset
-	25, // 28: rowmesh.capture.v1.SubscribeResponse.table_error:type_name -> rowmesh.capture.v1.TableError
-	38, // 29: rowmesh.capture.v1.Opened.position:type_name -> rowmesh.row.v1.Position
-	5,  // 30: rowmesh.capture.v1.TableChange.type:type_name -> rowmesh.capture.v1.ChangeType
-	40, // 31: rowmesh.capture.v1.TableChange.after:type_name -> rowmesh.row.v1.Table
-	19, // 32: rowmesh.capture.v1.Ddl.changes:type_name -> rowmesh.capture.v1.TableChange
-	42, // 33: rowmesh.capture.v1.Ddl.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
-	43, // 34: rowmesh.capture.v1.Ddl.marker:type_name -> rowmesh.row.v1.Marker
-	42, // 35: rowmesh.capture.v1.SnapshotProgress.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
-	6,  // 36: rowmesh.capture.v1.SnapshotProgress.state:type_name -> rowmesh.capture.v1.SnapshotState
-	42, // 37: rowmesh.capture.v1.Progress.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
-	38, // 38: rowmesh.capture.v1.Gap.oldest:type_name -> rowmesh.row.v1.Position
-	38, // 39: rowmesh.capture.v1.TableError.position:type_name -> rowmesh.row.v1.Position
-	11, // 40: rowmesh.capture.v1.DescribeSourceRequest.tables:type_name -> rowmesh.capture.v1.TableFilter
-	38, // 41: rowmesh.capture.v1.DescribeSourceResponse.position:type_name -> rowmesh.row.v1.Position
-	37, // 42: rowmesh.capture.v1.DescribeSourceResponse.settings:type_name -> rowmesh.capture.v1.DescribeSourceResponse.SettingsEntry
-	28, // 43: rowmesh.capture.v1.DescribeSourceResponse.tables:type_name -> rowmesh.capture.v1.TableInfo
-	29, // 44: rowmesh.capture.v1.DescribeSourceResponse.subscribers:type_name -> rowmesh.capture.v1.Subscriber
-	38, // 45: rowmesh.capture.v1.Subscriber.position:type_name -> rowmesh.row.v1.Position
-	13, // 46: rowmesh.capture.v1.DefineTablesRequest.at:type_name -> rowmesh.capture.v1.Start
-	13, // 47: rowmesh.capture.v1.DefineTablesRequest.complete:type_name -> rowmesh.capture.v1.Start
-	31, // 48: rowmesh.capture.v1.DefineTablesRequest.statements:type_name -> rowmesh.capture.v1.PastStatement
-	39, // 49: rowmesh.capture.v1.PastStatement.offset:type_name -> rowmesh.row.v1.SourceOffset
-	32, // 50: rowmesh.capture.v1.PastStatement.tables:type_name -> rowmesh.capture.v1.PastTable
-	7,  // 51: rowmesh.capture.v1.CaptureService.Subscribe:input_type -> rowmesh.capture.v1.SubscribeRequest
-	26, // 52: rowmesh.capture.v1.CaptureService.DescribeSource:input_type -> rowmesh.capture.v1.DescribeSourceRequest
-	30, // 53: rowmesh.capture.v1.CaptureService.DefineTables:input_type -> rowmesh.capture.v1.DefineTablesRequest
-	17, // 54: rowmesh.capture.v1.CaptureService.Subscribe:output_type -> rowmesh.capture.v1.SubscribeResponse
-	27, // 55: rowmesh.capture.v1.CaptureService.DescribeSource:output_type -> rowmesh.capture.v1.DescribeSourceResponse
-	33, // 56: rowmesh.capture.v1.CaptureService.DefineTables:output_type -> rowmesh.capture.v1.DefineTablesResponse
-	54, // [54:57] is the sub-list for method output_type
-	51, // [51:54] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	35, // 11: rowmesh.capture.v1.Shard.pins:type_name -> rowmesh.capture.v1.Shard.PinsEntry
+	39, // 12: rowmesh.capture.v1.Start.position:type_name -> rowmesh.row.v1.Position
+	40, // 13: rowmesh.capture.v1.Start.offset:type_name -> rowmesh.row.v1.SourceOffset
+	14, // 14: rowmesh.capture.v1.Start.gtid_sources:type_name -> rowmesh.capture.v1.GtidSources
+	2,  // 15: rowmesh.capture.v1.SnapshotOptions.locking:type_name -> rowmesh.capture.v1.LockingMode
+	36, // 16: rowmesh.capture.v1.SnapshotOptions.select_overrides:type_name -> rowmesh.capture.v1.SnapshotOptions.SelectOverridesEntry
+	3,  // 17: rowmesh.capture.v1.SnapshotOptions.isolation:type_name -> rowmesh.capture.v1.Isolation
+	4,  // 18: rowmesh.capture.v1.SnapshotOptions.order_by_rows:type_name -> rowmesh.capture.v1.RowOrder
+	37, // 19: rowmesh.capture.v1.SnapshotOptions.table_multipliers:type_name -> rowmesh.capture.v1.SnapshotOptions.TableMultipliersEntry
+	11, // 20: rowmesh.capture.v1.SnapshotOptions.known:type_name -> rowmesh.capture.v1.TableFilter
+	19, // 21: rowmesh.capture.v1.SubscribeResponse.opened:type_name -> rowmesh.capture.v1.Opened
+	41, // 22: rowmesh.capture.v1.SubscribeResponse.schema:type_name -> rowmesh.row.v1.Table
+	42, // 23: rowmesh.capture.v1.SubscribeResponse.batch:type_name -> rowmesh.row.v1.Batch
+	21, // 24: rowmesh.capture.v1.SubscribeResponse.ddl:type_name -> rowmesh.capture.v1.Ddl
+	22, // 25: rowmesh.capture.v1.SubscribeResponse.snapshot:type_name -> rowmesh.capture.v1.SnapshotProgress
+	23, // 26: rowmesh.capture.v1.SubscribeResponse.progress:type_name -> rowmesh.capture.v1.Progress
+	24, // 27: rowmesh.capture.v1.SubscribeResponse.gap:type_name -> rowmesh.capture.v1.Gap
+	25, // 28: rowmesh.capture.v1.SubscribeResponse.reset:type_name -> rowmesh.capture.v1.Reset
+	26, // 29: rowmesh.capture.v1.SubscribeResponse.table_error:type_name -> rowmesh.capture.v1.TableError
+	39, // 30: rowmesh.capture.v1.Opened.position:type_name -> rowmesh.row.v1.Position
+	5,  // 31: rowmesh.capture.v1.TableChange.type:type_name -> rowmesh.capture.v1.ChangeType
+	41, // 32: rowmesh.capture.v1.TableChange.after:type_name -> rowmesh.row.v1.Table
+	20, // 33: rowmesh.capture.v1.Ddl.changes:type_name -> rowmesh.capture.v1.TableChange
+	43, // 34: rowmesh.capture.v1.Ddl.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
+	44, // 35: rowmesh.capture.v1.Ddl.marker:type_name -> rowmesh.row.v1.Marker
+	43, // 36: rowmesh.capture.v1.SnapshotProgress.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
+	6,  // 37: rowmesh.capture.v1.SnapshotProgress.state:type_name -> rowmesh.capture.v1.SnapshotState
+	43, // 38: rowmesh.capture.v1.Progress.checkpoint:type_name -> rowmesh.row.v1.Checkpoint
+	39, // 39: rowmesh.capture.v1.Gap.oldest:type_name -> rowmesh.row.v1.Position
+	39, // 40: rowmesh.capture.v1.TableError.position:type_name -> rowmesh.row.v1.Position
+	11, // 41: rowmesh.capture.v1.DescribeSourceRequest.tables:type_name -> rowmesh.capture.v1.TableFilter
+	39, // 42: rowmesh.capture.v1.DescribeSourceResponse.position:type_name -> rowmesh.row.v1.Position
+	38, // 43: rowmesh.capture.v1.DescribeSourceResponse.settings:type_name -> rowmesh.capture.v1.DescribeSourceResponse.SettingsEntry
+	29, // 44: rowmesh.capture.v1.DescribeSourceResponse.tables:type_name -> rowmesh.capture.v1.TableInfo
+	30, // 45: rowmesh.capture.v1.DescribeSourceResponse.subscribers:type_name -> rowmesh.capture.v1.Subscriber
+	39, // 46: rowmesh.capture.v1.Subscriber.position:type_name -> rowmesh.row.v1.Position
+	13, // 47: rowmesh.capture.v1.DefineTablesRequest.at:type_name -> rowmesh.capture.v1.Start
+	13, // 48: rowmesh.capture.v1.DefineTablesRequest.complete:type_name -> rowmesh.capture.v1.Start
+	32, // 49: rowmesh.capture.v1.DefineTablesRequest.statements:type_name -> rowmesh.capture.v1.PastStatement
+	40, // 50: rowmesh.capture.v1.PastStatement.offset:type_name -> rowmesh.row.v1.SourceOffset
+	33, // 51: rowmesh.capture.v1.PastStatement.tables:type_name -> rowmesh.capture.v1.PastTable
+	7,  // 52: rowmesh.capture.v1.CaptureService.Subscribe:input_type -> rowmesh.capture.v1.SubscribeRequest
+	27, // 53: rowmesh.capture.v1.CaptureService.DescribeSource:input_type -> rowmesh.capture.v1.DescribeSourceRequest
+	31, // 54: rowmesh.capture.v1.CaptureService.DefineTables:input_type -> rowmesh.capture.v1.DefineTablesRequest
+	18, // 55: rowmesh.capture.v1.CaptureService.Subscribe:output_type -> rowmesh.capture.v1.SubscribeResponse
+	28, // 56: rowmesh.capture.v1.CaptureService.DescribeSource:output_type -> rowmesh.capture.v1.DescribeSourceResponse
+	34, // 57: rowmesh.capture.v1.CaptureService.DefineTables:output_type -> rowmesh.capture.v1.DefineTablesResponse
+	55, // [55:58] is the sub-list for method output_type
+	52, // [52:55] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_rowmesh_capture_v1_capture_service_proto_init() }
@@ -3769,7 +3851,7 @@ func file_rowmesh_capture_v1_capture_service_proto_init() {
 		(*Start_Latest)(nil),
 		(*Start_TimestampUs)(nil),
 	}
-	file_rowmesh_capture_v1_capture_service_proto_msgTypes[10].OneofWrappers = []any{
+	file_rowmesh_capture_v1_capture_service_proto_msgTypes[11].OneofWrappers = []any{
 		(*SubscribeResponse_Opened)(nil),
 		(*SubscribeResponse_Schema)(nil),
 		(*SubscribeResponse_Batch)(nil),
@@ -3786,7 +3868,7 @@ func file_rowmesh_capture_v1_capture_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rowmesh_capture_v1_capture_service_proto_rawDesc), len(file_rowmesh_capture_v1_capture_service_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   31,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
