@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rowmesh/rowmesh/capturer/binlog"
+	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/failpoint"
@@ -165,11 +166,15 @@ func (r *reader) again(err error) bool {
 func (r *reader) fail(err error) {
 	r.logger.Error("source stopped", "file", r.at.file, "pos", r.at.pos, "error", err)
 	for _, f := range r.feeds {
-		if errs.KindOf(err) == errs.Gap {
+		switch {
+		case errs.KindOf(err) != errs.Gap:
+			f.end(nil, err)
+		case f.open.Start.GetGtidSources() != nil: // what is missing may be of sources that do not count for it: its next start says
+			reset := &capturev1.Reset{Token: f.token, Reason: err.Error() + "; open again with the last token"}
+			f.end(&capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Reset_{Reset_: reset}}, nil)
+		default:
 			f.end(gapMessage(err), nil)
-			continue
 		}
-		f.end(nil, err)
 	}
 }
 

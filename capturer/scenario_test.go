@@ -134,6 +134,25 @@ func TestGap(t *testing.T) {
 				t.Errorf("%s: %v, %v; want Gap with a reason", name, r, err)
 			}
 		}
+		// Sources whose transactions do not count for the subscriber (gtid.source.includes) are no gap.
+		for name, c := range map[string]struct {
+			sources *capturev1.GtidSources
+			opened  bool
+		}{
+			"excluded":     {&capturev1.GtidSources{Exclude: []string{"77-.*", "11111111-.*"}}, true},
+			"not included": {&capturev1.GtidSources{Include: []string{"0-.*", "22222222-.*"}}, true},
+			"included":     {&capturev1.GtidSources{Include: []string{"77-1", "11111111-1111-1111-1111-111111111111"}}, false},
+		} {
+			start := &capturev1.Start{At: &capturev1.Start_Position{Position: ahead}, GtidSources: c.sources}
+			s, err := m.client.Subscribe(t.Context(), &capturev1.Open{Source: m.addr, Start: start})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r, err := s.Recv(); err != nil || (r.GetOpened() != nil) != c.opened {
+				t.Errorf("%s: %v, %v; opened is to be %v", name, r, err, c.opened)
+			}
+			s.Close()
+		}
 		// The start is in the log, but a place behind it, up to which the subscriber has some tables, is not.
 		token, err := proto.Marshal(&rowv1.ResumeToken{Version: tokenVersion, Start: ahead})
 		if err != nil {

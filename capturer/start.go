@@ -105,6 +105,9 @@ func (s *dbSource) resolve(ctx context.Context, session Session, start *capturev
 	if !info.HasGTIDs() {
 		o.at.countGTIDs(info)
 	}
+	if err := s.adopt(ctx, session, &o.at, start.GetGtidSources()); err != nil {
+		return o, err
+	}
 	if err := s.checkLineage(ctx, session, &o.at); err != nil {
 		return o, err
 	}
@@ -112,9 +115,9 @@ func (s *dbSource) resolve(ctx context.Context, session Session, start *capturev
 }
 
 // checkDelivered checks the places behind its start up to which a subscriber has some tables: those it leaves out by them, so they must be of this log too.
-func (s *dbSource) checkDelivered(ctx context.Context, session Session, tokens [][]byte) error {
+func (s *dbSource) checkDelivered(ctx context.Context, session Session, open *capturev1.Open) error {
 	info := session.Info()
-	for _, token := range tokens {
+	for _, token := range open.Delivered {
 		t, err := decodeToken(token)
 		if err != nil {
 			return err
@@ -129,6 +132,9 @@ func (s *dbSource) checkDelivered(ctx context.Context, session Session, tokens [
 		}
 		if !info.HasGTIDs() {
 			at.countGTIDs(info)
+		}
+		if err := s.adopt(ctx, session, &at, open.Start.GetGtidSources()); err != nil {
+			return err
 		}
 		if err := s.checkLineage(ctx, session, &at); err != nil {
 			return err
@@ -319,24 +325,30 @@ func (s *dbSource) checkLineage(ctx context.Context, session Session, at *place)
 	return gap(oldest, "position %s:%d is no longer available in the log of the server, which has %s to %s"+next, at.file, at.pos, first, last)
 }
 
-// checkGTIDs is checkLineage with GTIDs: what was seen must have been executed there, and what was not seen must still be in the log.
-func (s *dbSource) checkGTIDs(ctx context.Context, session Session, at *place, tries int) error {
-	info := session.Info()
+// serverGTIDs returns what the server has executed, what of that is gone from its log, and the oldest place that the log has.
+func (s *dbSource) serverGTIDs(ctx context.Context, session Session) (executed, purged *gtid.Set, oldest *rowv1.Position, err error) {
+	flavor := session.Info().Flavor
 	head, err := session.Head(ctx)
 	if err != nil {
-		return err
+		return nil, nil, nil, err
 	}
-	oldest, err := session.Oldest(ctx)
+	if oldest, err = session.Oldest(ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	if executed, err = gtid.Parse(flavor, head.Gtids); err != nil {
+		return nil, nil, nil, errs.E(errs.Corrupt, "GTIDs that the server has executed: %w", err)
+	}
+	if purged, err = gtid.Parse(flavor, oldest.Gtids); err != nil {
+		return nil, nil, nil, errs.E(errs.Corrupt, "GTIDs that the server has purged: %w", err)
+	}
+	return executed, purged, oldest, nil
+}
+
+// checkGTIDs is checkLineage with GTIDs: what was seen must have been executed there, and what was not seen must still be in the log.
+func (s *dbSource) checkGTIDs(ctx context.Context, session Session, at *place, tries int) error {
+	executed, purged, oldest, err := s.serverGTIDs(ctx, session)
 	if err != nil {
 		return err
-	}
-	executed, err := gtid.Parse(info.Flavor, head.Gtids)
-	if err != nil {
-		return errs.E(errs.Corrupt, "GTIDs that the server has executed: %w", err)
-	}
-	purged, err := gtid.Parse(info.Flavor, oldest.Gtids)
-	if err != nil {
-		return errs.E(errs.Corrupt, "GTIDs that the server has purged: %w", err)
 	}
 	if !executed.Contains(at.gtids) {
 		if tries > 0 {

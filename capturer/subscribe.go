@@ -37,7 +37,7 @@ func (s *dbSource) subscribe(ctx context.Context, f *feed, out capture.Sender) e
 		o, err = s.resolve(ctx, session, f.open.Start)
 	}
 	if err == nil {
-		err = s.checkDelivered(ctx, session, f.open.Delivered)
+		err = s.checkDelivered(ctx, session, f.open)
 	}
 	session.Close()
 	if err != nil {

@@ -266,6 +266,10 @@ func (t *task) openMessage(cfg *config.Connector) (*capturev1.Open, error) {
 			}
 		}
 	}
+	if f := cfg.StartGTIDs; len(f.Include)+len(f.Exclude) > 0 {
+		o.Start = proto.CloneOf(o.Start)
+		o.Start.GtidSources = &capturev1.GtidSources{Include: f.Include, Exclude: f.Exclude}
+	}
 	if cfg.QueueBytes > 0 {
 		o.Credit = uint64(min(cfg.QueueBytes, capture.MaxCredit))
 	}

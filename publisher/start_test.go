@@ -90,6 +90,16 @@ func TestQueueBytesAreCredit(t *testing.T) {
 	}
 }
 
+// gtid.source.includes goes with the place: the lane's own start keeps nothing of it.
+func TestSourcesOfTheStart(t *testing.T) {
+	at := &capturev1.Start{At: &capturev1.Start_Latest{Latest: true}}
+	task := &task{cfg: &config.Connector{StartGTIDs: config.SourceFilter{Include: []string{"a"}}}, start: start{plan: plan{at: at}}}
+	open, err := task.openMessage(task.cfg)
+	if err != nil || len(open.Start.GetGtidSources().GetInclude()) != 1 || !open.Start.GetLatest() || at.GtidSources != nil {
+		t.Errorf("%v, %v", open, err)
+	}
+}
+
 // A lane that has been tried as often as errors.max.retries says tells so, and keeps the kind of what failed.
 func TestGivenUp(t *testing.T) {
 	failed := errs.E(errs.Unavailable, "no server at db:3306")

@@ -93,6 +93,17 @@ func (s *Set) Subtract(other *Set) {
 	s.sources, s.recent = kept, nil
 }
 
+// Of returns the part of the set whose sources keep takes, by their sid.
+func (s *Set) Of(keep func(sid string) bool) *Set {
+	out := New(s.flavor)
+	for _, src := range s.sources {
+		if keep(src.sid) {
+			out.sources = append(out.sources, src.clone())
+		}
+	}
+	return out
+}
+
 // subtract returns a without b; both sorted and disjoint.
 func subtract(a, b []interval) []interval {
 	var out []interval
