@@ -96,8 +96,9 @@ type Sample struct {
 type Fault struct {
 	AtMS, UntilMS int64
 	Name, Target  string
-	// RecoveredMS is how long after the fault, or its end if it lasts, what was committed since came in all lanes; 0 if it was not measured.
-	RecoveredMS int64
+	// RecoveredMS is how long after all was healed what was committed since came in all lanes; 0 if it was not measured. GapMS is the longest time for which some
+	// lane was behind, from the beginning of the fault on: for one that takes a moment, how long it took the others to take over.
+	RecoveredMS, GapMS int64
 }
 
 // Stop is an honest stop of a lane.

@@ -348,12 +348,13 @@ func TestReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Name, r.Seed, r.Faults = "a run <&>", 7, []Fault{{AtMS: 100, Name: "kill", Target: "publisher-1"}}
+	r.Name, r.Seed, r.Faults = "a run <&>", 7, []Fault{{AtMS: 100, UntilMS: 200, Name: "kill", Target: "publisher-1", RecoveredMS: 70, GapMS: 4567}}
+	r.Recoveries = RecoveriesOf(r.Faults)
 	var page, data bytes.Buffer
 	if err := r.WriteHTML(&page); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"a run &lt;&amp;&gt;", "kill publisher-1", string(r.Violations[0].Invariant), "generation 1"} {
+	for _, want := range []string{"a run &lt;&amp;&gt;", "kill publisher-1", "4567 ms", string(r.Violations[0].Invariant), "generation 1"} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("the page does not show %q", want)
 		}

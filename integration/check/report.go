@@ -51,30 +51,42 @@ type Point struct {
 type Recovery struct {
 	Name       string `json:"name"`
 	Injections int    `json:"injections"`
-	// P50MS, P99MS and MaxMS are of the recovery times that were measured.
+	// Recovered and Gap are as in Fault.
+	Recovered Times `json:"recovered"`
+	Gap       Times `json:"gap"`
+}
+
+// Times sums up times that were measured.
+type Times struct {
 	Measured int   `json:"measured"`
 	P50MS    int64 `json:"p50_ms"`
 	P99MS    int64 `json:"p99_ms"`
 	MaxMS    int64 `json:"max_ms"`
 }
 
+func timesOf(ms []int64) Times {
+	if len(ms) == 0 {
+		return Times{}
+	}
+	slices.Sort(ms)
+	return Times{len(ms), ms[(len(ms)-1)/2], ms[(len(ms)-1)*99/100], ms[len(ms)-1]}
+}
+
 // RecoveriesOf sums up faults by name.
 func RecoveriesOf(faults []Fault) []Recovery {
-	times, count := map[string][]int64{}, map[string]int{}
+	recovered, gap, count := map[string][]int64{}, map[string][]int64{}, map[string]int{}
 	for _, f := range faults {
 		count[f.Name]++
 		if f.RecoveredMS > 0 {
-			times[f.Name] = append(times[f.Name], f.RecoveredMS)
+			recovered[f.Name] = append(recovered[f.Name], f.RecoveredMS)
+		}
+		if f.GapMS > 0 {
+			gap[f.Name] = append(gap[f.Name], f.GapMS)
 		}
 	}
 	var out []Recovery
 	for _, name := range slices.Sorted(maps.Keys(count)) {
-		r := Recovery{Name: name, Injections: count[name], Measured: len(times[name])}
-		if ms := times[name]; len(ms) > 0 {
-			slices.Sort(ms)
-			r.P50MS, r.P99MS, r.MaxMS = ms[(len(ms)-1)/2], ms[(len(ms)-1)*99/100], ms[len(ms)-1]
-		}
-		out = append(out, r)
+		out = append(out, Recovery{name, count[name], timesOf(recovered[name]), timesOf(gap[name])})
 	}
 	return out
 }
