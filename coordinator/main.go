@@ -84,6 +84,7 @@ func Main(ctx context.Context, args []string, version string, logs io.Writer) er
 	rest := connect.New(connect.Config{
 		URL: c.rest.url, Ready: co.Health, Secrets: secrets, MaskSecrets: c.rest.maskSecrets, Log: p.Log,
 		ClusterID: func(ctx context.Context) (string, error) { return clusterID(ctx, c.properties) },
+		Snapshots: co.Control(),
 		Level:     c.LogLevel, Loggers: partNames, SetLevel: p.Level.Set,
 		SetLevels: func(ctx context.Context, logger, level string) {
 			if err := co.Control().SetLogLevels(ctx, logger, level); err != nil {

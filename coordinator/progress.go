@@ -31,6 +31,8 @@ type Progress struct {
 	SnapshotTable                      string
 	SnapshotRows, SnapshotRowsEstimate uint64
 	SnapshotTables, SnapshotTablesDone uint32
+	// Snapshots are those that were asked for while the lane streamed.
+	Snapshots []*controlv1.SnapshotStatus
 }
 
 // reports asks members how far they are, over connections that it keeps.

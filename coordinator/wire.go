@@ -40,7 +40,7 @@ func progressToProto(x Progress) *controlv1.LaneProgress {
 		Connector: x.Connector, Task: x.Task, Generation: x.Generation, State: registry.LaneStateToProto(x.State), Rows: x.Rows, Records: x.Records,
 		Bytes: x.Bytes, Commits: x.Commits, Position: x.Position, LagMs: x.Lag.Milliseconds(), SnapshotTable: x.SnapshotTable,
 		SnapshotRowsDone: x.SnapshotRows, SnapshotRowsEstimated: x.SnapshotRowsEstimate, SnapshotTables: x.SnapshotTables,
-		SnapshotTablesDone: x.SnapshotTablesDone,
+		SnapshotTablesDone: x.SnapshotTablesDone, Snapshots: x.Snapshots,
 	}
 	return p
 }
@@ -52,7 +52,7 @@ func progressFromProto(lanes []*controlv1.LaneProgress) []Progress {
 			LaneID: registry.LaneID{Connector: p.Connector, Task: p.Task}, Generation: p.Generation, State: registry.LaneStateFromProto(p.State),
 			Rows: p.Rows, Records: p.Records, Bytes: p.Bytes, Commits: p.Commits, Position: p.Position, Lag: time.Duration(p.LagMs) * time.Millisecond,
 			SnapshotTable: p.SnapshotTable, SnapshotRows: p.SnapshotRowsDone, SnapshotRowsEstimate: p.SnapshotRowsEstimated,
-			SnapshotTables: p.SnapshotTables, SnapshotTablesDone: p.SnapshotTablesDone,
+			SnapshotTables: p.SnapshotTables, SnapshotTablesDone: p.SnapshotTablesDone, Snapshots: p.Snapshots,
 		})
 	}
 	return out

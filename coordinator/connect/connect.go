@@ -94,6 +94,8 @@ type Config struct {
 	URL string
 	// Ready is nil once the coordinator can answer; its error is told in /health. Default: always ready.
 	Ready func(context.Context) error
+	// Snapshots starts and steers snapshots; nil: there are none.
+	Snapshots Snapshots
 	// MaxBodyBytes bounds a request's body. Default 1 MiB: etcd takes records of 1.5 MiB at most, and the largest configs seen hold some 100 KiB.
 	MaxBodyBytes int64
 	// Timeout bounds what a request waits for. Default 90 s, which is Kafka Connect's.

@@ -52,6 +52,8 @@ func (h *Handler) table() []route {
 		r("connectors/*/topics", map[string]handle{"GET": h.topics}),
 		r("connectors/*/topics/reset", map[string]handle{"PUT": h.resetTopics}),
 		r("connectors/*/offsets", map[string]handle{"GET": h.getOffsets, "PATCH": h.alterOffsets, "DELETE": h.resetOffsets}),
+		r("connectors/*/snapshots", map[string]handle{"GET": h.listSnapshots, "POST": h.startSnapshot, "DELETE": h.stopSnapshot}),
+		r("connectors/*/snapshots/*", map[string]handle{"GET": h.listSnapshots, "PATCH": h.steerSnapshot, "DELETE": h.stopSnapshot}),
 		r("connector-plugins", map[string]handle{"GET": h.plugins}),
 		r("connector-plugins/*/config", map[string]handle{"GET": h.pluginConfig}),
 		r("connector-plugins/*/config/validate", map[string]handle{"PUT": h.validateConfig}),
