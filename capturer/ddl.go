@@ -99,7 +99,7 @@ func (r *reader) tellStatement(ev *binlog.Event, database string, concerns func(
 		return // told before
 	}
 	for _, f := range r.feeds {
-		if f.dead || f.open.Ddl != capturev1.DdlScope_DDL_SCOPE_ALL || !concerns(f) {
+		if f.dead || !f.allDDL() || !concerns(f) {
 			continue
 		}
 		f.flush(r)
@@ -151,6 +151,9 @@ func (t *tables) become(next *schema.Catalog) {
 
 // keep stores the versions of a statement: at once if a feed wants one of the tables, else in the background.
 func (r *reader) keep(ctx context.Context, versions []registry.TableVersion) error {
+	if r.keepsAll && len(versions) > 0 {
+		return r.store(ctx, versions...)
+	}
 	for _, v := range versions {
 		for _, f := range r.feeds {
 			if !f.dead && f.filter.table(v.Database, v.Table)&selected != 0 {
@@ -272,12 +275,19 @@ func tablesOf(changes []schema.Change, database string) []string {
 	return out
 }
 
+// allDDL says whether a feed wants the statements of its databases, and not only those of its tables.
+func (f *feed) allDDL() bool {
+	return f.open.Ddl == capturev1.DdlScope_DDL_SCOPE_ALL || f.open.Ddl == capturev1.DdlScope_DDL_SCOPE_DATABASES
+}
+
 // concerns says whether a feed is told of a change.
 func (f *feed) concerns(c *schema.Change) bool {
 	var need answer
 	switch f.open.Ddl {
 	case capturev1.DdlScope_DDL_SCOPE_NONE:
 		return false
+	case capturev1.DdlScope_DDL_SCOPE_DATABASES:
+		return f.filter.database(c.Database)
 	case capturev1.DdlScope_DDL_SCOPE_ALL:
 		if !f.filter.database(c.Database) {
 			return false // also of a table that left a selected one
@@ -335,7 +345,11 @@ func tableChange(c *schema.Change) *capturev1.TableChange {
 func (r *reader) ddlCheckpoint(f *feed, ev *binlog.Event, last bool) *rowv1.Checkpoint {
 	t := &r.txn
 	before := r.at.position()
-	c := &rowv1.Checkpoint{Offset: &rowv1.SourceOffset{TsSec: t.seconds(ev.Time), File: ev.File, Pos: t.pos, Gtids: before.Gtids, Event: 1, ServerId: ev.ServerID}}
+	// Debezium's MySQL connector stands behind a statement of its own; in a transaction, and on MariaDB, where a statement is one, behind its first event.
+	c := &rowv1.Checkpoint{Offset: &rowv1.SourceOffset{TsSec: t.seconds(ev.Time), File: ev.File, Pos: ev.EndPos, Gtids: before.Gtids, ServerId: ev.ServerID}}
+	if ev.InTransaction || r.info.Flavor == config.MariaDB {
+		c.Offset.Pos, c.Offset.Event = t.pos, 1
+	}
 	if !last || ev.InTransaction {
 		c.Token = r.at.token(before, f.done, r.at.exact)
 		return c

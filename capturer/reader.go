@@ -61,6 +61,7 @@ type reader struct {
 	skip       cursor    // what of the next transaction was handed out before this connection
 	done       cursor    // what of the open transaction is handed out
 	resumed    bool      // the subscriber had a part of the open transaction before it came
+	keepsAll   bool      // versions of all tables are stored at once, whoever wants them
 	txn        txn       // the open transaction
 	text       []byte    // at's GTIDs; see beforeText
 	textFor    uint64    // boundary of text

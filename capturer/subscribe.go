@@ -49,6 +49,11 @@ func (s *dbSource) subscribe(ctx context.Context, f *feed, out capture.Sender) e
 	if o.at.server == 0 {
 		o.at.server = info.ServerID
 	}
+	if f.open.CanDefine && !o.latest && info.RowMetadata != "FULL" && !s.history.knowsAny(info.Flavor, &o.at, f.filter) {
+		m := openedMessage(s.id, info, o.at.position(), false)
+		m.GetOpened().Define = true
+		return out.Send(m)
+	}
 	if f.open.Snapshot != nil && !f.open.Snapshot.Data {
 		if err := out.Send(openedMessage(s.id, info, o.at.position(), false)); err != nil {
 			return err

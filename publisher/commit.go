@@ -48,6 +48,9 @@ func (t *task) commit() error {
 			return err
 		}
 	}
+	if err := t.scribe.flush(ctx); err != nil {
+		return err
+	}
 	if err := t.put(ctx, append(t.start.frozen, frozen{t.key().Bytes(), t.place.taken.Append(nil)})); err != nil {
 		return fmt.Errorf("write checkpoint: %w", err)
 	}

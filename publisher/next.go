@@ -87,6 +87,9 @@ func (t *task) broke(err error) {
 func (t *task) handle(m *capturev1.SubscribeResponse) error {
 	switch m := m.Message.(type) {
 	case *capturev1.SubscribeResponse_Opened:
+		if m.Opened.Define {
+			return t.define()
+		}
 		t.start.opened = true
 		t.progress.opened(m.Opened)
 		if t.start.settle {
@@ -209,6 +212,11 @@ func (t *task) batch(b *rowv1.Batch) error {
 
 func (t *task) ddl(d *capturev1.Ddl) error {
 	t.encoded.Reset()
+	if !t.told(d) {
+		if err := t.scribe.write(t.work, t.encoder, d); err != nil {
+			return err
+		}
+	}
 	if !t.skipped(d) {
 		if err := t.encoder.Ddl(d, &t.encoded); err != nil {
 			return err

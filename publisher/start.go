@@ -87,11 +87,7 @@ func planStart(cfg *config.Connector, o offset.Offset, ok, again, always bool) (
 	}
 	resume := plan{}
 	if ok && !o.InSnapshot() {
-		if o.Foreign() {
-			resume.at = &capturev1.Start{At: &capturev1.Start_Offset{Offset: o.Source}}
-		} else {
-			resume.at = &capturev1.Start{At: &capturev1.Start_Token{Token: o.Token}}
-		}
+		resume.at = resumeAt(&o)
 	}
 	have := resume.at != nil && !again
 	switch mode := cfg.Snapshot.Mode; mode {
@@ -128,6 +124,14 @@ func planStart(cfg *config.Connector, o offset.Offset, ok, again, always bool) (
 		return plan{}, errs.E(errs.Unsupported, "snapshot.mode=%s is not supported; use initial, initial_only, no_data, always or when_needed", mode)
 	}
 	return resume, nil
+}
+
+// resumeAt is the place of a checkpoint.
+func resumeAt(o *offset.Offset) *capturev1.Start {
+	if o.Foreign() {
+		return &capturev1.Start{At: &capturev1.Start_Offset{Offset: o.Source}}
+	}
+	return &capturev1.Start{At: &capturev1.Start_Token{Token: o.Token}}
 }
 
 func snapshotOptions(cfg *config.Connector, data, only bool) *capturev1.SnapshotOptions {
@@ -216,6 +220,7 @@ func (t *task) open(ctx context.Context) error {
 		return fmt.Errorf("capturer for %s: %w", t.source, err)
 	}
 	t.capturer = addr
+	t.scribe = newScribe(t, &cfg)
 	open, err := t.openMessage(&cfg)
 	if err != nil {
 		return err
@@ -252,7 +257,8 @@ func (t *task) openMessage(cfg *config.Connector) (*capturev1.Open, error) {
 		KnownTablesOnly: leavesOut(cfg.InconsistentSchema),
 		SkipBadRows:     leavesOut(cfg.EventFailure),
 	}
-	if cfg.IncludeSchemaChanges && t.start.define != nil {
+	statements := cfg.IncludeSchemaChanges || t.scribe != nil
+	if statements && t.start.define != nil {
 		o.Snapshot = t.start.define
 	}
 	if o.Start.GetToken() != nil {
@@ -284,8 +290,13 @@ func (t *task) openMessage(cfg *config.Connector) (*capturev1.Open, error) {
 	if t.careful.open(t.start.snapshot != nil) {
 		o.MaxBatchBytes = 1 // a transaction each
 	}
-	if cfg.IncludeSchemaChanges {
+	switch {
+	case statements && cfg.OnlyCapturedDDL:
 		o.Ddl = capturev1.DdlScope_DDL_SCOPE_ALL
+	case statements:
+		o.Ddl = capturev1.DdlScope_DDL_SCOPE_DATABASES
 	}
+	// Once in a generation: what the schema history does not know either is found as if there were none.
+	o.CanDefine = t.start.snapshot == nil && t.defined != t.lane.Generation
 	return o, nil
 }

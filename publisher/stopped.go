@@ -303,9 +303,14 @@ func excludeStopped(f *capturev1.TableFilter, a *offset.Aside) {
 	}
 }
 
+// told says whether a statement was told before: by a lane of the layout before, or before a table stopped.
+func (t *task) told(d *capturev1.Ddl) bool {
+	return t.start.skip != nil && t.start.skip.told(d) || t.start.aside != nil && t.start.aside.told(d)
+}
+
 // skipped reports that a statement is not to be told now: it was told, or it changes stopped tables alone, whose turn comes.
 func (t *task) skipped(d *capturev1.Ddl) bool {
-	if t.start.skip != nil && t.start.skip.told(d) || t.start.aside != nil && t.start.aside.told(d) {
+	if t.told(d) {
 		return true
 	}
 	names, a := ddlTables(d), &t.place.taken.Aside

@@ -59,6 +59,7 @@ type task struct {
 	encoded  convert.Output
 	stream   *pump
 	action   *action // heartbeat.action.query; nil: none
+	scribe   *scribe // the schema history; nil: none
 	start    start
 	place    place
 	// atLeastOnce: the broker refused transactions.
@@ -81,6 +82,8 @@ type task struct {
 	again bool
 	// gone are stopped tables whose rows have left the log, with what users are told, until a checkpoint says so; see stopped.go.
 	gone map[string]string
+	// defined is the generation that has looked for the shapes of tables in the schema history.
+	defined uint64
 	// snapshotted is the generation whose start has made the snapshot that snapshot.mode=always asks for.
 	snapshotted uint64
 
@@ -470,7 +473,8 @@ func (t *task) offsets() offsets {
 // release drops the stream and the producer with its open transaction.
 func (t *task) release() {
 	t.action.close()
-	t.action = nil
+	t.scribe.close()
+	t.action, t.scribe = nil, nil
 	if t.stream != nil {
 		t.stream.close()
 		t.stream = nil

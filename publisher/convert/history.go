@@ -51,7 +51,10 @@ func renames(statement string) bool {
 }
 
 func (e *Encoder) historyModel(t *rowv1.Table) *history.Table {
-	m := &history.Table{Comment: t.Comment}
+	m := &history.Table{}
+	if e.modes.comments {
+		m.Comment = t.Comment
+	}
 	if t.Charset != "" {
 		m.Charset = &t.Charset
 	}
@@ -68,7 +71,7 @@ func (e *Encoder) historyModel(t *rowv1.Table) *history.Table {
 
 func (e *Encoder) historyColumn(c *rowv1.Column) history.Column {
 	out := history.Column{Name: c.Name, JdbcType: jdbcType(c), TypeName: c.TypeName, TypeExpression: c.TypeExpression, Position: int64(c.Position), Optional: c.Nullable,
-		AutoIncrement: c.AutoIncrement, Generated: c.Generated, HasDefault: c.HasDefault}
+		AutoIncrement: c.AutoIncrement, Generated: c.Generated, HasDefault: c.HasDefault || c.Generated && c.Nullable}
 	if out.TypeExpression == "" {
 		out.TypeExpression = c.TypeName
 	}

@@ -41,9 +41,6 @@ func (r *Record) position(p *printer) {
 	if o.Gtids != "" {
 		p.text("gtids", o.Gtids)
 	}
-	if o.Snapshot != "" {
-		p.text("snapshot", o.Snapshot)
-	}
 	if o.Row != 0 {
 		p.integer("row", int64(o.Row))
 	}
@@ -52,6 +49,9 @@ func (r *Record) position(p *printer) {
 	}
 	if o.Event != 0 {
 		p.integer("event", int64(o.Event))
+	}
+	if o.Snapshot != "" {
+		p.text("snapshot", o.Snapshot)
 	}
 }
 

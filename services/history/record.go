@@ -21,6 +21,8 @@ type Record struct {
 	Statement string
 	// Changes are the tables behind it.
 	Changes []Change
+	// Origin is where Read found it, for errors.
+	Origin string
 }
 
 // ChangeType is what happened to a table.

@@ -29,7 +29,7 @@ const renew = "name another topic in schema.history.internal.kafka.topic, and st
 	"or no_data (a new start from today)"
 
 // Read calls f with each record of the history of a connector (server is its topic.prefix), in order. found is false where there is no topic, or nothing in it. What is
-// not a record, or is damaged, ends it with an error of kind Corrupt that names the offset, as errors of f do; records of other connectors are passed over, but there
+// not a record, or is damaged, ends it with an error of kind Corrupt that names the offset; records of other connectors are passed over, but there
 // must be some of this one.
 func (t Topic) Read(ctx context.Context, server string, f func(r *Record) error) (found bool, err error) {
 	s, err := t.open()
@@ -59,10 +59,8 @@ func (t Topic) Read(ctx context.Context, server string, f func(r *Record) error)
 			return nil
 		}
 		found = true
-		if err := f(r); err != nil {
-			return errs.E(errs.KindOf(err), "schema history topic %q, offset %d: %w", t.Name, at, err)
-		}
-		return nil
+		r.Origin = fmt.Sprintf("schema history topic %q, offset %d", t.Name, at)
+		return f(r)
 	})
 	if err == nil && !found && len(others) > 0 {
 		return false, errs.E(errs.Corrupt, "schema history topic %q has nothing of topic.prefix %q, but records of %d other connectors (%q is one); is the topic the right one? Else %s",
