@@ -44,9 +44,10 @@ func (s *benchStream) Recv() (*capturev1.SubscribeResponse, error) {
 	return &capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Batch{Batch: s.batch(s.seq, s.open.Epoch)}}, nil
 }
 
-func (s *benchStream) Release(*capturev1.SubscribeResponse) {}
-func (s *benchStream) Ack(uint64) error                     { return nil }
-func (s *benchStream) Close() error                         { return nil }
+func (s *benchStream) Release(*capturev1.SubscribeResponse)      {}
+func (s *benchStream) Ack(uint64) error                          { return nil }
+func (s *benchStream) Snapshot(*capturev1.SnapshotCommand) error { return nil }
+func (s *benchStream) Close() error                              { return nil }
 
 // wideTable is the reference table of the stage benchmarks.
 func wideTable() *rowv1.Table {

@@ -64,6 +64,7 @@ func (t *task) commit() error {
 		return err
 	}
 	t.start.frozen, t.start.settle, t.gone = nil, false, nil
+	t.answers()
 	t.out.sticky++
 	settled, err := t.settled()
 	if err != nil {

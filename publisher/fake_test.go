@@ -141,6 +141,9 @@ type fakeSource struct {
 	oldest int  // tokens before it are not in the log
 	// broken are tables whose rows cannot be read from a row on.
 	broken map[int]int
+	// commanded are the commands that streams were given; answer makes what a stream says to one.
+	commanded []*capturev1.SnapshotCommand
+	answer    func(s *fakeStream, c *capturev1.SnapshotCommand) []*capturev1.SubscribeResponse
 }
 
 // wants reports whether a subscription selects a table.
@@ -211,6 +214,7 @@ type fakeStream struct {
 	started bool
 	only    bool
 	stopped map[int]bool
+	said    chan *capturev1.SubscribeResponse // answers to commands
 }
 
 // Subscribe implements Subscribe.
@@ -218,7 +222,7 @@ func (f *fakeSource) Subscribe(ctx context.Context, _ string, open *capturev1.Op
 	f.mu.Lock()
 	f.subs++
 	f.mu.Unlock()
-	s := &fakeStream{f: f, open: open, stopped: map[int]bool{}}
+	s := &fakeStream{f: f, open: open, stopped: map[int]bool{}, said: make(chan *capturev1.SubscribeResponse, 100)}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	return s, nil
 }
@@ -315,6 +319,12 @@ func (s *fakeStream) Recv() (*capturev1.SubscribeResponse, error) {
 		select {
 		case <-s.ctx.Done():
 			return nil, errs.E(errs.Unavailable, "closed")
+		case m := <-s.said:
+			if b := m.GetBatch(); b != nil {
+				s.seq++
+				b.Seq, b.Epoch = s.seq, s.open.Epoch
+			}
+			return m, nil
 		case <-grown:
 		}
 	}
@@ -365,6 +375,18 @@ func (s *fakeStream) Ack(seq uint64) error {
 		return fmt.Errorf("ack %d beyond %d", seq, s.seq)
 	}
 	s.acked = seq
+	return nil
+}
+
+func (s *fakeStream) Snapshot(c *capturev1.SnapshotCommand) error {
+	s.f.mu.Lock()
+	defer s.f.mu.Unlock()
+	s.f.commanded = append(s.f.commanded, c)
+	if s.f.answer != nil {
+		for _, m := range s.f.answer(s, c) {
+			s.said <- m
+		}
+	}
 	return nil
 }
 

@@ -52,6 +52,7 @@ func Main(ctx context.Context, args []string, version string, logs io.Writer) er
 	}
 	cfg.WorkerID, cfg.RunID = p.Member.GRPCAddress, newRunID()
 	cfg.Dial = func(address string) (*grpc.ClientConn, error) { return rpc.Dial(address, pc.Security) }
+	cfg.Describe = Describe(pc.Security)
 	dir := p.Store.NewDirectory()
 	pub, err := New(cfg, mesh{p.Store, dir, p.Member.ID}, Remote(pc.Security), p.Log, p.Metrics)
 	if err != nil {
@@ -116,6 +117,18 @@ func Remote(security rpc.Security) Subscribe {
 			return nil, err
 		}
 		return &remote{Stream: s, close: cc.Close}, nil
+	}
+}
+
+// Describe asks over gRPC, on a connection of its own: it is rare.
+func Describe(security rpc.Security) func(context.Context, string, *capturev1.DescribeSourceRequest) (*capturev1.DescribeSourceResponse, error) {
+	return func(ctx context.Context, addr string, req *capturev1.DescribeSourceRequest) (*capturev1.DescribeSourceResponse, error) {
+		cc, err := rpc.Dial(addr, security, capture.DialOptions(capture.NewPool())...)
+		if err != nil {
+			return nil, errs.E(errs.Invalid, "capturer %s: %w", addr, err)
+		}
+		defer cc.Close()
+		return capture.NewClient(cc).Describe(ctx, req)
 	}
 }
 

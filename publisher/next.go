@@ -17,11 +17,20 @@ import (
 
 // next takes one message of the stream, or waits until the machine must be asked again.
 func (t *task) next() {
+	if t.movesOn() {
+		return
+	}
 	if (t.start.opened || t.start.done) && !t.start.settle {
 		t.report(registry.LaneRunning, nil, time.Time{})
 	}
 	if t.start.settle && t.start.done { // nothing is streamed, so no message will ask for it
 		t.machine.Took(t.clock(), lane.Taken{End: true, Urgent: true})
+		return
+	}
+	if heard, err := t.heard(); heard || err != nil {
+		if err != nil {
+			t.broke(err)
+		}
 		return
 	}
 	if err := t.action.failed(); err != nil {
@@ -72,7 +81,7 @@ func (t *task) ready() bool {
 
 func (t *task) broke(err error) {
 	if errors.Is(err, io.EOF) {
-		if t.start.done { // the snapshot was all that is wanted
+		if t.start.done || t.moveOn != "" { // the snapshot was all that is wanted
 			t.stream.close()
 			t.stream = idlePump()
 			return
@@ -85,6 +94,9 @@ func (t *task) broke(err error) {
 
 // handle does what one message asks for.
 func (t *task) handle(m *capturev1.SubscribeResponse) error {
+	if err := t.tellStart(m); err != nil {
+		return err
+	}
 	switch m := m.Message.(type) {
 	case *capturev1.SubscribeResponse_Opened:
 		if m.Opened.Define {
@@ -102,7 +114,10 @@ func (t *task) handle(m *capturev1.SubscribeResponse) error {
 		if t.start.aside != nil {
 			t.start.aside.table(m.Schema)
 		}
-		return t.table(m.Schema)
+		if err := t.table(m.Schema); err != nil {
+			return err
+		}
+		t.signalTable(m.Schema)
 	case *capturev1.SubscribeResponse_Batch:
 		return t.batch(m.Batch)
 	case *capturev1.SubscribeResponse_Ddl:
@@ -166,6 +181,9 @@ func (t *task) batch(b *rowv1.Batch) error {
 			}
 		}
 	}
+	if err := t.findSignals(b); err != nil {
+		return err
+	}
 	t.encoded.Reset()
 	var records uint64
 	limit := pieceBytes
@@ -201,13 +219,18 @@ func (t *task) batch(b *rowv1.Batch) error {
 		t.place.sourceUS, t.place.caughtUp = b.TxnCommitUs[n-1], false
 	}
 	t.progress.pending(rows, records, uint64(taken.Bytes))
+	if t.start.blocking != nil {
+		t.blocked(b.Seq, true, taken.Bytes)
+		return nil
+	}
+	t.sawBatch(b)
 	if err := t.moved(b.Checkpoint, taken); err != nil {
 		return err
 	}
 	if b.Snapshot && t.place.taken.Source != nil && t.place.taken.Source.Snapshot == "" {
 		t.place.taken.Source.Snapshot = "INITIAL" // until it is complete, a restart makes it again
 	}
-	return nil
+	return t.followFound()
 }
 
 func (t *task) ddl(d *capturev1.Ddl) error {
@@ -217,7 +240,7 @@ func (t *task) ddl(d *capturev1.Ddl) error {
 			return err
 		}
 	}
-	if !t.skipped(d) {
+	if !t.skipped(d) && (t.start.blocking == nil || len(d.Changes) > 0) { // a blocking snapshot tells of its tables, and of nothing around them
 		if err := t.encoder.Ddl(d, &t.encoded); err != nil {
 			return err
 		}
@@ -227,6 +250,10 @@ func (t *task) ddl(d *capturev1.Ddl) error {
 		return err
 	}
 	t.progress.pending(0, uint64(len(t.encoded.Records)), uint64(n))
+	if t.start.blocking != nil {
+		t.blocked(d.Seq, len(t.encoded.Records) > 0, n)
+		return nil
+	}
 	if err := t.moved(d.Checkpoint, lane.Taken{Seq: d.Seq, Rows: len(t.encoded.Records) > 0, End: d.Checkpoint.GetTransactionEnd() || d.Snapshot, Bytes: n}); err != nil {
 		return err
 	}
@@ -237,8 +264,22 @@ func (t *task) ddl(d *capturev1.Ddl) error {
 }
 
 func (t *task) snapshot(s *capturev1.SnapshotProgress) error {
+	if s.Incremental {
+		return t.onDemand(s)
+	}
 	t.progress.snapshot(s)
+	if t.start.blocking != nil {
+		t.progress.followBlocking(t.start.blocking.ID, s, t.p.out.now())
+	}
+	if err := t.tell(t.snapshotNotices(s)); err != nil {
+		return err
+	}
 	if !s.Complete {
+		return nil
+	}
+	if t.start.blocking != nil {
+		t.log.Info("blocking snapshot complete", "id", t.start.blocking.ID, "tables", s.TablesDone)
+		t.unblocked()
 		return nil
 	}
 	t.log.Info("snapshot complete", "tables", s.TablesDone)
@@ -261,6 +302,8 @@ func (t *task) moved(c *rowv1.Checkpoint, taken lane.Taken) error {
 		}
 	} else {
 		t.place.move(c, t.lane.Layout)
+		t.atEnd = c.TransactionEnd
+		t.settleCommands()
 		t.place.taken.Transaction = openTransaction(t.encoder)
 		if err := t.together(); err != nil {
 			return err

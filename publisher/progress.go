@@ -156,6 +156,11 @@ func (m Member) ForgetTopics(_ context.Context, r *controlv1.ForgetTopicsRequest
 	return &controlv1.ForgetTopicsResponse{}, nil
 }
 
+// Signal implements MemberService.
+func (m Member) Signal(ctx context.Context, r *controlv1.SignalRequest) (*controlv1.SignalResponse, error) {
+	return m.P.Signal(ctx, r), nil
+}
+
 // SetLogLevel implements MemberService.
 func (m Member) SetLogLevel(_ context.Context, r *controlv1.SetLogLevelRequest) (*controlv1.SetLogLevelResponse, error) {
 	return &controlv1.SetLogLevelResponse{}, m.Levels.SetByName(r.Logger, r.Level)

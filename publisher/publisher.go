@@ -37,6 +37,8 @@ type Config struct {
 	Parse func(name string, cfg map[string]string) (*config.Connector, config.Result)
 	// Dial connects to servers of foreign transforms. Default: plain text.
 	Dial func(address string) (*grpc.ClientConn, error)
+	// Describe asks the capturer at addr what a source is; nil: signals mean tables by their exact names.
+	Describe func(ctx context.Context, addr string, req *capturev1.DescribeSourceRequest) (*capturev1.DescribeSourceResponse, error)
 	// RunID goes into the header __debezium.context.… of each record where the connector asks for it; unique per start.
 	RunID string
 }
@@ -81,6 +83,7 @@ type Stream interface {
 	Recv() (*capturev1.SubscribeResponse, error)
 	Release(m *capturev1.SubscribeResponse)
 	Ack(seq uint64) error
+	Snapshot(c *capturev1.SnapshotCommand) error
 	Close() error
 }
 

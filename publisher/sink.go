@@ -228,7 +228,7 @@ func (s *sink) target(ctx context.Context, topic *convert.Topic) (*target, error
 			return to, nil
 		}
 	}
-	spec := s.specOf(topic.Name)
+	spec := specOf(s.t.cfg, topic.Name)
 	if topic.Kind != convert.DataTopic {
 		spec.Partitions = 1 // their records have an order over all tables
 	}
@@ -263,8 +263,8 @@ func (s *sink) ensure(ctx context.Context, name string, spec kafka.TopicSpec) (i
 }
 
 // specOf returns what topic.creation.* says about a topic: the first group that includes and does not exclude it, else default.
-func (s *sink) specOf(name string) kafka.TopicSpec {
-	tc := &s.t.cfg.TopicCreation
+func specOf(cfg *config.Connector, name string) kafka.TopicSpec {
+	tc := &cfg.TopicCreation
 	for _, g := range tc.Groups {
 		if matchesAny(g.Include, name) && !matchesAny(g.Exclude, name) {
 			return kafkaSpec(g.TopicSpec)

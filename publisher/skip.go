@@ -295,7 +295,7 @@ func laneOf(l *registry.Layout, table string) uint32 {
 
 // filter takes delivered rows out of a batch of the log. The payload is rebuilt only if there are any.
 func (s *skipper) filter(b *rowv1.Batch) error {
-	if b.Snapshot {
+	if b.Snapshot || incremental(b) {
 		return nil
 	}
 	skips := make([]uint32, len(b.GroupRows))
@@ -336,6 +336,11 @@ func (s *skipper) filter(b *rowv1.Batch) error {
 	}
 	b.Payload = payload
 	return nil
+}
+
+// incremental says whether a batch holds rows of a snapshot that was asked for while the log is streamed. They name the transaction before them, and are none of it.
+func incremental(b *rowv1.Batch) bool {
+	return len(b.GroupMarker) > 0 && rowv1.Marker(b.GroupMarker[0]) == rowv1.Marker_MARKER_INCREMENTAL
 }
 
 // drop returns the images after the first n rows of a group.

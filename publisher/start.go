@@ -3,11 +3,13 @@ package publisher
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/publisher/notify"
 	"github.com/rowmesh/rowmesh/publisher/transform"
 	"github.com/rowmesh/rowmesh/services/capture"
 	"github.com/rowmesh/rowmesh/services/config"
@@ -31,7 +33,7 @@ func (p *place) move(c *rowv1.Checkpoint, layout uint64) {
 		return
 	}
 	seconds := p.taken.Source.GetTsSec()
-	p.taken = offset.Offset{Source: proto.CloneOf(c.Offset), Token: append(make([]byte, 0, len(c.Token)), c.Token...), Layout: layout, Aside: p.taken.Aside}
+	p.taken = offset.Offset{Source: proto.CloneOf(c.Offset), Token: append(make([]byte, 0, len(c.Token)), c.Token...), Layout: layout, Aside: p.taken.Aside, Signals: p.taken.Signals}
 	if p.taken.Source == nil {
 		p.taken.Source = &rowv1.SourceOffset{}
 	}
@@ -77,6 +79,10 @@ type plan struct {
 	define *capturev1.SnapshotOptions
 	// done: there is nothing to stream, the snapshot is complete and was all that is wanted.
 	done bool
+	// copy says how the snapshot is read on that is unfinished at the place; nil: none is.
+	copy *capturev1.SnapshotOptions
+	// blocking is the snapshot that is read while the stream waits; nil: another start.
+	blocking *offset.Blocking
 }
 
 // planStart decides from snapshot.mode and the checkpoint. again asks for a snapshot whatever there is; always says that what modes do at
@@ -86,8 +92,12 @@ func planStart(cfg *config.Connector, o offset.Offset, ok, again, always bool) (
 		return plan{at: &capturev1.Start{At: &capturev1.Start_Snapshot{Snapshot: true}}, snapshot: snapshotOptions(cfg, data, only)}
 	}
 	resume := plan{}
-	if ok && !o.InSnapshot() {
+	if ok && (!o.InSnapshot() || goesOn(&o)) {
 		resume.at = resumeAt(&o)
+		if o.InSnapshot() {
+			resume.copy = snapshotOptions(cfg, true, false)
+			resume.copy.LockFree = true // whatever is configured now: what is begun goes on as it began
+		}
 	}
 	have := resume.at != nil && !again
 	switch mode := cfg.Snapshot.Mode; mode {
@@ -126,28 +136,18 @@ func planStart(cfg *config.Connector, o offset.Offset, ok, again, always bool) (
 	return resume, nil
 }
 
+// goesOn says whether the snapshot that a checkpoint stands in goes on from there: one that is read in chunks while the log is streamed. Others begin again.
+func goesOn(o *offset.Offset) bool {
+	t := o.Resume()
+	return t != nil && slices.ContainsFunc(t.Snapshots, func(c *rowv1.SnapshotCursor) bool { return c.Id == "" })
+}
+
 // resumeAt is the place of a checkpoint.
 func resumeAt(o *offset.Offset) *capturev1.Start {
 	if o.Foreign() {
 		return &capturev1.Start{At: &capturev1.Start_Offset{Offset: o.Source}}
 	}
 	return &capturev1.Start{At: &capturev1.Start_Token{Token: o.Token}}
-}
-
-func snapshotOptions(cfg *config.Connector, data, only bool) *capturev1.SnapshotOptions {
-	s := &cfg.Snapshot
-	o := &capturev1.SnapshotOptions{Data: data, Only: only, IncludeTables: s.IncludeTables, SelectOverrides: s.SelectOverrides,
-		LockTimeoutMs: uint32(s.LockTimeout.Milliseconds()), ChunkRows: uint32(max(s.FetchSize, 0)), TimeZone: cfg.TimeZone,
-		DefineDatabases: !cfg.OnlyCapturedDDL}
-	switch s.LockingMode {
-	case "extended":
-		o.Locking = capturev1.LockingMode_LOCKING_MODE_EXTENDED
-	case "none":
-		o.Locking = capturev1.LockingMode_LOCKING_MODE_NONE
-	case "minimal", "":
-		o.Locking = capturev1.LockingMode_LOCKING_MODE_MINIMAL
-	}
-	return o
 }
 
 // read finds the newest checkpoint and decides where to start.
@@ -166,6 +166,16 @@ func (t *task) read(ctx context.Context) error {
 	always := t.snapshotted != t.lane.Generation
 	if t.start.plan, err = planStart(t.cfg, o, ok, t.again, always); err != nil {
 		return err
+	}
+	if !t.start.own {
+		leftBehind(&o)
+	}
+	if s := o.Signals; s != nil && len(s.Blocking) > 0 && ok && !o.Foreign() && t.start.snapshot == nil {
+		t.start.plan = blockingPlan(t.cfg, &s.Blocking[0])
+		t.place.taken = o
+		t.place.taken.Source = proto.CloneOf(o.Source)
+		t.place.taken.Source.Snapshot = offset.BlockingSnapshot
+		return nil
 	}
 	if t.start.snapshot != nil { // all comes anew: what lanes had delivered says nothing of the log behind the cut, least of all after a reset of it
 		t.start.skip = nil
@@ -209,6 +219,11 @@ func (t *task) open(ctx context.Context) error {
 		t.stage.contextHeaders(t.encoder.ContextHeaders())
 	}
 	t.encoder.Resume(resumed(t.place.taken.Transaction))
+	var before *notify.Initial
+	if t.notices != nil {
+		before = t.notices.initial
+	}
+	t.notices, t.atEnd = t.newNotices(before), t.place.taken.Transaction == nil
 	if t.start.done {
 		t.stream = idlePump()
 		t.running()
@@ -233,12 +248,20 @@ func (t *task) open(ctx context.Context) error {
 	if t.action = t.newAction(&cfg); t.action != nil {
 		t.action.start(t.work)
 	}
+	t.windows = t.newWindows(&cfg)
+	t.windows.start(t.work)
+	if t.start.blocking == nil {
+		if err := t.resend(); err != nil {
+			return err
+		}
+		t.listen(&cfg)
+	}
 	t.running()
 	return nil
 }
 
 func (t *task) running() {
-	t.lastErr, t.fatal, t.beat = nil, false, t.p.out.now()
+	t.lastErr, t.fatal, t.beat, t.turned = nil, false, t.p.out.now(), false
 	t.log.Info("lane runs", "generation", t.lane.Generation, "confirmed", t.asked, "position", t.place.position(), "snapshot", t.start.snapshot != nil)
 }
 
@@ -246,13 +269,13 @@ func (t *task) openMessage(cfg *config.Connector) (*capturev1.Open, error) {
 	o := &capturev1.Open{
 		Consumer:       fmt.Sprintf("%s/%d", t.id.Connector, t.id.Task),
 		Source:         string(t.source),
-		Tables:         capture.TableFilter(cfg),
+		Tables:         tableFilter(cfg),
 		Start:          t.start.at,
 		Epoch:          t.lane.Generation,
 		Ddl:            capturev1.DdlScope_DDL_SCOPE_UNSPECIFIED,
 		IncludeQuery:   cfg.IncludeQuery,
 		SkipOperations: []byte(cfg.SkippedOperations),
-		Snapshot:       t.start.snapshot,
+		Snapshot:       withoutSignals(cfg, t.start.snapshot),
 
 		KnownTablesOnly: leavesOut(cfg.InconsistentSchema),
 		SkipBadRows:     leavesOut(cfg.EventFailure),
@@ -260,6 +283,9 @@ func (t *task) openMessage(cfg *config.Connector) (*capturev1.Open, error) {
 	statements := cfg.IncludeSchemaChanges || t.scribe != nil
 	if statements && t.start.define != nil {
 		o.Snapshot = t.start.define
+	}
+	if t.start.copy != nil {
+		o.Snapshot = withoutSignals(cfg, t.start.copy)
 	}
 	if o.Start.GetToken() != nil {
 		at, err := newMark(t.cfg.Flavor, &t.place.taken)
@@ -279,9 +305,15 @@ func (t *task) openMessage(cfg *config.Connector) (*capturev1.Open, error) {
 	if cfg.QueueBytes > 0 {
 		o.Credit = uint64(min(cfg.QueueBytes, capture.MaxCredit))
 	}
+	if t.start.blocking != nil {
+		o.Tables.IncludeTables = t.start.snapshot.IncludeTables
+	}
 	excludeStopped(o.Tables, &t.place.taken.Aside)
 	if t.lane.Count > 1 {
 		o.Tables.Shard = &capturev1.Shard{Index: t.id.Task, Count: t.lane.Count, Pins: t.lane.Pins}
+		if cfg.Signals.Source && cfg.Signals.Table != "" {
+			o.Tables.Shard.Everywhere = []string{cfg.Signals.Table}
+		}
 	}
 	if cfg.ValueConverter.Schemas || cfg.KeyConverter.Schemas {
 		// Each record repeats its schema, 2 to 10 KB: this many bytes of narrow rows are some ten megabytes of records.

@@ -37,11 +37,12 @@ const (
 
 // task runs one lane while this member has it. One goroutine uses it, except where a field says otherwise.
 type task struct {
-	p     *Publisher
-	id    registry.LaneID
-	log   *slog.Logger
-	inbox *inbox // any goroutine
-	born  time.Time
+	p        *Publisher
+	id       registry.LaneID
+	log      *slog.Logger
+	inbox    *inbox    // any goroutine
+	requests *requests // any goroutine
+	born     time.Time
 
 	machine *lane.Machine
 	lane    registry.Lane // what machine runs; zero generation: nothing
@@ -58,10 +59,19 @@ type task struct {
 	careful  careful
 	encoded  convert.Output
 	stream   *pump
-	action   *action // heartbeat.action.query; nil: none
-	scribe   *scribe // the schema history; nil: none
-	start    start
-	place    place
+	action   *action  // heartbeat.action.query; nil: none
+	windows  *windows // nil: none
+	signals  signals
+	notices  *notices // nil: nobody is to be notified
+	behind   behind
+	// atEnd: no transaction of the source is open at the place.
+	atEnd bool
+	// moveOn is why the lane starts again as soon as its place is committed; empty: it need not. turned: this start comes from that.
+	moveOn string
+	turned bool
+	scribe *scribe // the schema history; nil: none
+	start  start
+	place  place
 	// atLeastOnce: the broker refused transactions.
 	atLeastOnce bool
 	// tried is the generation for which transactions were tried.
@@ -99,6 +109,7 @@ type task struct {
 func newTask(p *Publisher, id registry.LaneID) *task {
 	log := p.log.With("connector", id.Connector, "task", id.Task)
 	t := &task{p: p, id: id, log: log, inbox: newInbox(), born: p.out.now(), progress: newProgress(id)}
+	t.requests = newRequests(t.inbox.poke)
 	t.status = newStatus(p.mesh, p.cfg.WorkerID, id, log)
 	t.machine = lane.New(cutOf(nil))
 	return t
@@ -474,7 +485,9 @@ func (t *task) offsets() offsets {
 func (t *task) release() {
 	t.action.close()
 	t.scribe.close()
-	t.action, t.scribe = nil, nil
+	t.windows.close()
+	t.action, t.scribe, t.windows = nil, nil, nil
+	t.deafen()
 	if t.stream != nil {
 		t.stream.close()
 		t.stream = nil

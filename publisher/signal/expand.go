@@ -52,3 +52,12 @@ func pattern(p string) (*regexp.Regexp, error) {
 	}
 	return regexp.Compile(`^(?:` + x + `)$`)
 }
+
+// Whole is a name or expression of Java's as one of Go's, without anchors; one that is no expression stands for itself.
+func Whole(name string) string {
+	x, err := config.JavaPattern(name)
+	if err != nil {
+		return regexp.QuoteMeta(name)
+	}
+	return x
+}

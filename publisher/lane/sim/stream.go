@@ -367,6 +367,9 @@ func (st *Stream) Ack(seq uint64) error {
 	return nil
 }
 
+// Snapshot is not simulated: no connector of the simulator asks for one.
+func (st *Stream) Snapshot(*capturev1.SnapshotCommand) error { return nil }
+
 // Close ends the subscription.
 func (st *Stream) Close() error {
 	st.end = errs.E(errs.Unavailable, "closed")
