@@ -44,7 +44,7 @@ func TestMetricsMove(t *testing.T) {
 func TestTopicGroups(t *testing.T) {
 	s := &sink{t: &task{cfg: topicConfig()}}
 	for name, want := range map[string]int{"p.db.orders": 7, "p.db.orders_old": 3, "p.db.x": 3, "q": 3} {
-		if got := s.specOf(name).Partitions; got != want {
+		if got := specOf(s.t.cfg, name).Partitions; got != want {
 			t.Errorf("%s: %d partitions; want %d", name, got, want)
 		}
 	}

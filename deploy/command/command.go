@@ -102,7 +102,7 @@ func root(logs io.Writer) *cobra.Command {
 		role("publisher", "Write rows to Kafka", func(ctx context.Context, args []string) error {
 			return publisher.Main(ctx, args, version, logs)
 		}),
-		standalone(version, logs), workerCommand(version, logs), connector(), options(), plugins(), contextCommand(), migrate(), rows(),
+		standalone(version, logs), workerCommand(version, logs), connector(), snapshot(), deadLetterCommand(logs), options(), plugins(), contextCommand(), migrate(), rows(),
 		&cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs, Run: func(c *cobra.Command, _ []string) {
 			fmt.Fprintln(c.OutOrStdout(), "rowmesh", version)
 		}},
