@@ -60,6 +60,7 @@ func (r *reader) statement(ctx context.Context, ev *binlog.Event) error {
 		return err
 	}
 	r.tables.become(next)
+	r.altered(changes)
 	if r.skip.event > 0 {
 		return nil // told before
 	}
@@ -214,6 +215,7 @@ func (r *reader) unknownStatement(ctx context.Context, ev *binlog.Event, next *s
 	}
 	next.DropTable(unknown.Database, unknown.Table)
 	r.tables.become(next)
+	r.misunderstood(unknown.Database + "." + unknown.Table)
 	r.tables.unknown[[2]string{unknown.Database, unknown.Table}] = unknownStatement{ev.File, ev.Pos, err}
 	r.logger.Warn("a statement is not understood; its table's shape is looked for with the next rows", "database", unknown.Database, "table", unknown.Table, "file", ev.File, "pos", ev.Pos, "error", err)
 	r.tellStatement(ev, unknown.Database, concerns)

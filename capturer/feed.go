@@ -55,9 +55,13 @@ type feed struct {
 	sent, acked atomic.Uint64   // for DescribeSource
 	taken       atomic.Int64    // when the sender took the newest message from the queue, nanoseconds since the Unix epoch
 
+	copy   *copier       // copies tables into the stream; nil: nobody can ask for that
+	pushed atomic.Uint64 // messages that went into the queue
+
 	reader *reader // guarded by source.mu: who feeds it
 	dead   bool    // ended or gone: the reader passes it over until it takes it from its list
 
+	schemaMu sync.Mutex // guards the three: copies tell of tables too
 	schemas  map[*rowv1.Table]*schemaState
 	names    map[[2]string]*schemaState // the latest version of each table that was sent
 	schemaID uint32
@@ -130,6 +134,8 @@ func (f *feed) end(last *capturev1.SubscribeResponse, err error) {
 
 // schema returns how the subscriber knows a table version, and whether it must be told first.
 func (f *feed) schema(shape *rowv1.Table) (s *schemaState, isNew bool) {
+	f.schemaMu.Lock()
+	defer f.schemaMu.Unlock()
 	if s := f.schemas[shape]; s != nil {
 		return s, false
 	}
@@ -310,6 +316,7 @@ func (f *feed) send(r *reader, m *capturev1.SubscribeResponse, c *rowv1.Checkpoi
 		f.dead = true
 		return
 	}
+	f.pushed.Add(1)
 	f.lastSent = r.now()
 	if c != nil {
 		f.token = c.Token

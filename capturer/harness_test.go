@@ -45,8 +45,8 @@ func onEngines(t *testing.T, f func(t *testing.T, m *mesh)) {
 	}
 }
 
-// testUser reads the logs, so that a test can tell its binlog connections from those of others on the server.
-const testUser = "capturer_t"
+// testUser reads the logs, so that a test can tell its binlog connections from those of others on the server, and of other runs.
+var testUser = fmt.Sprintf("capturer_t%d", os.Getpid())
 
 // mesh is a capturer behind a gRPC server, with one source.
 type mesh struct {

@@ -45,8 +45,8 @@ type gate struct {
 func (r *reader) park(ctx context.Context) {
 	s := r.src
 	s.mu.Lock()
-	r.attention.Store(r.gate != nil)
 	r.prune()
+	r.attention.Store(r.gate != nil || r.waits())
 	r.parked = true
 	s.mu.Unlock()
 	if r.gateReached() {
@@ -181,6 +181,10 @@ func (r *reader) adopt(feeds []*feed) {
 		f.mark = r.boundaries // both are at one place; counts of another reader mean nothing here
 		r.feeds = append(r.feeds, f)
 		r.live++
+		if f.copy != nil && len(f.copy.asks) > 0 {
+			r.attention.Store(true)
+			r.answerLocked(f)
+		}
 	}
 	r.members++
 }

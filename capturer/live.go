@@ -77,6 +77,11 @@ func (s *liveServer) Compile(tm *binlog.TableMap, shape *rowv1.Table) (Plan, err
 	return binlog.Compile(tm, shape)
 }
 
+// Ranges implements Server.
+func (s *liveServer) Ranges(ctx context.Context) (Ranges, error) {
+	return snapshot.OpenRanges(ctx, s.cfg)
+}
+
 // Snapshot implements Server.
 func (s *liveServer) Snapshot(ctx context.Context, o snapshot.Options, emit snapshot.Emit) (*snapshot.Result, error) {
 	o.Source = s.cfg

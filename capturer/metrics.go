@@ -10,8 +10,8 @@ import (
 
 // metrics are the capturer's, by source. Readers add to them at boundaries, not per row.
 type metrics struct {
-	rows, bytes, events, transactions, reconnects, resets, tableErrors, statements *prometheus.CounterVec
-	connections, subscribers, lag                                                  *prometheus.GaugeVec
+	rows, bytes, events, transactions, reconnects, resets, tableErrors, statements, copiedRows, copiedBytes *prometheus.CounterVec
+	connections, subscribers, lag                                                                           *prometheus.GaugeVec
 }
 
 // counts is what a reader has done since it last told the metrics.
@@ -38,10 +38,18 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		resets:       counter("rowmesh_capturer_resets_total", "Subscriptions that had to begin again: they held up the others, or another server answered in the middle of a transaction."),
 		tableErrors:  counter("rowmesh_capturer_table_errors_total", "Tables stopped."),
 		statements:   counter("rowmesh_capturer_uncaptured_statements_total", "Row changes that the log holds only as statements."),
+		copiedRows:   counter("rowmesh_capturer_snapshot_rows_total", "Rows that snapshots sent between those of the log."),
+		copiedBytes:  counter("rowmesh_capturer_snapshot_bytes_total", "Bytes of those rows, packed."),
 		connections:  gauge("rowmesh_capturer_connections", "Open binlog connections."),
 		subscribers:  gauge("rowmesh_capturer_subscribers", "Open subscriptions."),
 		lag:          gauge("rowmesh_capturer_lag_seconds", "Age of the newest event that the shared reader has read; 0 at the end of the log."),
 	}
+}
+
+// copied counts what a copy sent.
+func (m *metrics) copied(id registry.SourceID, rows, bytes int) {
+	m.copiedRows.WithLabelValues(string(id)).Add(float64(rows))
+	m.copiedBytes.WithLabelValues(string(id)).Add(float64(bytes))
 }
 
 func (m *metrics) connected(id registry.SourceID, delta float64) {

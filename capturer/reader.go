@@ -312,6 +312,7 @@ func (r *reader) boundary(ctx context.Context) error {
 		r.observe()
 	}
 	if idle || r.attention.Load() {
+		r.answer()
 		if idle {
 			if err := r.tryJoin(ctx); err != nil || !r.atBoundary {
 				return err // without joining it may have read into a transaction
@@ -399,6 +400,11 @@ func (r *reader) advance(file string, end uint64, sid string, gno uint64) error 
 	}
 	r.at.file, r.at.pos, r.at.exact = file, end, r.exactAt(file, end)
 	r.boundaries++
+	for _, f := range r.feeds {
+		if f.copy != nil && f.copy.watching.Load() {
+			f.copy.touched.Ended()
+		}
+	}
 	r.atBoundary, r.alive = true, true
 	return nil
 }

@@ -201,6 +201,10 @@ func (s *script) Dial(_ context.Context, _ source.Info, _ uint32, start binlog.S
 
 func (s *script) Compile(*binlog.TableMap, *rowv1.Table) (Plan, error) { return scriptPlan{}, nil }
 
+func (s *script) Ranges(context.Context) (Ranges, error) {
+	return nil, errs.E(errs.Unsupported, "a script has no tables")
+}
+
 func (s *script) Snapshot(context.Context, snapshot.Options, snapshot.Emit) (*snapshot.Result, error) {
 	return nil, errs.E(errs.Unsupported, "a script has no tables")
 }

@@ -18,6 +18,8 @@ type Server interface {
 	Dial(ctx context.Context, info source.Info, serverID uint32, start binlog.Start) (Log, error)
 	// Compile makes the decoder for a table as the log describes it, of the given shape; an error says where the two disagree.
 	Compile(tm *binlog.TableMap, shape *rowv1.Table) (Plan, error)
+	// Ranges opens a session for reading parts of tables.
+	Ranges(ctx context.Context) (Ranges, error)
 	// Snapshot takes a snapshot of the server; it sets o.Source. See snapshot.Run.
 	Snapshot(ctx context.Context, o snapshot.Options, emit snapshot.Emit) (*snapshot.Result, error)
 }
@@ -45,6 +47,17 @@ type Session interface {
 	Close() error
 }
 
+// Ranges reads parts of tables: snapshot.Ranges. One goroutine uses it.
+type Ranges interface {
+	Info() source.Info
+	Now(ctx context.Context) (uint64, error)
+	Estimate(ctx context.Context, database, table string) (rows uint64, rowBytes int, err error)
+	Border(ctx context.Context, q snapshot.Range, offset int, last bool) (*snapshot.Border, error)
+	AnyRows(ctx context.Context, tables func(yield func(database, table string) bool)) (bool, error)
+	Read(ctx context.Context, q snapshot.Range) (*snapshot.Rows, error)
+	Close() error
+}
+
 // Log is an open binlog connection: binlog.Stream. Close may be called while Next waits.
 type Log interface {
 	Next() (*binlog.Event, error)
@@ -58,4 +71,7 @@ type Plan interface {
 	Flags(ev *binlog.Event) byte
 }
 
-var _ Log = (*binlog.Stream)(nil)
+var (
+	_ Log    = (*binlog.Stream)(nil)
+	_ Ranges = (*snapshot.Ranges)(nil)
+)

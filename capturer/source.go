@@ -271,22 +271,38 @@ func (f *feed) startAt(at *place, skip cursor) {
 	f.token = at.token(f.start, skip, false)
 }
 
-// pump sends what the reader queues until the subscription ends.
-func (f *feed) pump(ctx context.Context, out capture.Sender) error {
+// pump sends what the reader queues until the subscription ends, and between that what is copied.
+func (f *feed) pump(ctx context.Context, p *pumped) error {
 	send := func(m *capturev1.SubscribeResponse) error {
 		f.taken.Store(time.Now().UnixNano())
 		if m.GetBatch() != nil || m.GetDdl() != nil {
 			f.sent.Add(1)
 		}
-		f.acked.Store(out.Acked())
-		return out.Send(m)
+		f.acked.Store(p.out.Acked())
+		if err := p.log(f.copy, m); err != nil {
+			return err
+		}
+		return p.out.Send(m)
 	}
+	var next *piece // waits for its place
 	for {
+		if next != nil && p.may(next) {
+			if err := p.piece(f.copy, next); err != nil {
+				return err
+			}
+			next = nil
+		}
+		pieces := f.copy.out
+		if next != nil {
+			pieces = nil
+		}
 		select {
 		case m := <-f.queue:
 			if err := send(m); err != nil {
 				return err
 			}
+			continue
+		case next = <-pieces:
 			continue
 		case <-ctx.Done():
 			return ctx.Err()
@@ -303,8 +319,11 @@ func (f *feed) pump(ctx context.Context, out capture.Sender) error {
 			}
 			break
 		}
+		if reset := f.last.GetReset_(); reset != nil {
+			reset.Token = f.copy.stamped(reset.Token)
+		}
 		if f.last != nil {
-			return out.Send(f.last)
+			return p.out.Send(f.last)
 		}
 		return f.lastErr
 	}

@@ -24,6 +24,9 @@ func (s *dbSource) subscribe(ctx context.Context, f *feed, out capture.Sender) e
 	info := session.Info()
 	if f.open.Start.GetSnapshot() {
 		session.Close()
+		if o := f.open.Snapshot; o.GetLockFree() && o.GetData() && !o.GetOnly() {
+			return s.subscribeLockFree(ctx, f, info, out)
+		}
 		return s.subscribeSnapshot(ctx, f, info, out)
 	}
 	if err := s.history.load(ctx); err != nil {
@@ -38,6 +41,9 @@ func (s *dbSource) subscribe(ctx context.Context, f *feed, out capture.Sender) e
 	}
 	if err == nil {
 		err = s.checkDelivered(ctx, session, f.open)
+	}
+	if err == nil {
+		err = s.resume(ctx, session, f)
 	}
 	session.Close()
 	if err != nil {
@@ -124,6 +130,9 @@ func (s *dbSource) startNow(ctx context.Context, session Session, f *feed) (orig
 
 // follow gives the feed a reader, and sends what it reads. The feed begins before the subscriber hears of it: what commits after Opened is sent.
 func (s *dbSource) follow(ctx context.Context, f *feed, o origin, opened func() error, out capture.Sender) error {
+	if f.copy == nil {
+		f.copy = newCopier(s, f)
+	}
 	if err := s.attach(ctx, f, o.at, o.skip, o.latest); err != nil {
 		return err
 	}
@@ -131,7 +140,7 @@ func (s *dbSource) follow(ctx context.Context, f *feed, o origin, opened func() 
 	if err := opened(); err != nil {
 		return err
 	}
-	return f.pump(ctx, out)
+	return s.stream(ctx, f, &o.at, o.skip, out)
 }
 
 func openedMessage(id registry.SourceID, info source.Info, at *rowv1.Position, snapshot bool) *capturev1.SubscribeResponse {

@@ -104,6 +104,9 @@ func (r *reader) rows(ctx context.Context, ev *binlog.Event) error {
 		r.stopTable(ev, st, st.err)
 		return nil
 	}
+	if err := r.note(ev, st); err != nil {
+		return r.badRows(ev, st, err)
+	}
 	first := 0
 	if uint64(ev.EventIndex) == r.skip.event {
 		first = int(r.skip.row)

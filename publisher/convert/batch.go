@@ -48,7 +48,7 @@ func (e *Encoder) batch(b *rowv1.Batch, out *Output, cut pieces) error {
 	}
 	now := e.opts.Now()
 	start, begun := uint64(0), 0
-	metadata := e.txn.on && !b.Snapshot
+	metadata := e.txn.on && !b.Snapshot && rowv1.Marker(at(b.GroupMarker, 0)) != rowv1.Marker_MARKER_INCREMENTAL
 	e.sortSources(b)
 	for i := range n {
 		end := uint64(b.GroupEnd[i])

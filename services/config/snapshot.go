@@ -24,6 +24,9 @@ type Snapshot struct {
 	TableMultipliers map[string]int // and its members, by database.table
 	WholeTables      bool           // legacy.snapshot.max.threads: no table is read by several connections
 
+	LockFree  bool // rowmesh.snapshot.lock.free, where nothing asks for one consistent cut
+	ChunkRows int  // rowmesh.snapshot.chunk.rows; 0: by bytes
+
 	Host              string        // rowmesh.snapshot.host: host:port of the replica that is read
 	RowsPerSecond     uint64        // rowmesh.snapshot.rows.per.second
 	BytesPerSecond    uint64        // rowmesh.snapshot.bytes.per.second
@@ -44,6 +47,9 @@ func (p *parser) snapshot() Snapshot {
 		MaxThreads:    int(p.integer("snapshot.max.threads")),
 		Multiplier:    int(p.integer(multiplier)),
 		WholeTables:   p.boolean("legacy.snapshot.max.threads") || p.boolean("internal.legacy.snapshot.max.threads"),
+
+		LockFree:  p.lockFree(),
+		ChunkRows: int(p.integer("rowmesh.snapshot.chunk.rows")),
 
 		Host:              withPort(trim(p.in["rowmesh.snapshot.host"])),
 		RowsPerSecond:     uint64(p.integer("rowmesh.snapshot.rows.per.second")),
@@ -72,6 +78,19 @@ func (p *parser) snapshot() Snapshot {
 		}
 	}
 	return s
+}
+
+// lockFree says whether tables are read in chunks while the log is streamed. Options that only one consistent cut fulfils keep it.
+func (p *parser) lockFree() bool {
+	if p.word("rowmesh.snapshot.lock.free") != "on" {
+		return false
+	}
+	for _, name := range []string{"snapshot.locking.mode", isolationMode, "rowmesh.snapshot.host"} {
+		if trim(p.in[name]) != "" {
+			return false
+		}
+	}
+	return true
 }
 
 const (
