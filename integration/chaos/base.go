@@ -5,12 +5,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/rowmesh/rowmesh/integration/fault"
-	"github.com/rowmesh/rowmesh/services/registry"
 )
 
 // base is what the processes of a mesh had when nothing ran on them, so that what they keep for ever is seen.
@@ -76,28 +77,51 @@ func (b *base) compare(ctx context.Context) (bad []string) {
 
 func role(member string) string { name, _, _ := strings.Cut(member, "-"); return name }
 
-// look asks all members.
+// look asks all members that run.
 func (b *base) look(ctx context.Context) (map[string]usage, error) {
-	client, err := registry.Dial(registry.Etcd{Endpoints: []string{b.c.Net.Proxy("etcd-1").Target()}})
-	if err != nil {
-		return nil, err
-	}
-	defer client.Close()
-	store, err := registry.New(client, registry.Options{Prefix: registry.DefaultPrefix})
-	if err != nil {
-		return nil, err
-	}
-	members, err := store.Members(ctx)
-	if err != nil {
-		return nil, err
-	}
 	out := map[string]usage{}
-	for _, m := range members {
-		if out[string(m.ID)], err = metrics(ctx, m.HTTPAddress); err != nil {
-			return nil, fmt.Errorf("metrics of %s: %w", m.ID, err)
+	for name := range b.c.Members {
+		if !b.c.Alive(name) {
+			continue
+		}
+		addr, err := address(b.c.Dir, name)
+		if err != nil {
+			return nil, err
+		}
+		if out[name], err = metrics(ctx, addr); err != nil {
+			return nil, fmt.Errorf("metrics of %s: %w", name, err)
 		}
 	}
 	return out, nil
+}
+
+// address reads from a member's newest log where its metrics are.
+func address(dir, member string) (string, error) {
+	files, err := filepath.Glob(filepath.Join(dir, member+".*.log"))
+	if err != nil {
+		return "", err
+	}
+	addr, newest := "", time.Time{}
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			return "", err
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return "", err
+		}
+		_, line, started := strings.Cut(string(text), "msg=started ")
+		_, line, found := strings.Cut(line, " http=")
+		if started && found && info.ModTime().After(newest) {
+			newest = info.ModTime()
+			addr, _, _ = strings.Cut(line, " ")
+		}
+	}
+	if addr == "" {
+		return "", fmt.Errorf("%s has not said where its metrics are", member)
+	}
+	return addr, nil
 }
 
 // metrics reads a process's metrics.

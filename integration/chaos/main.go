@@ -34,6 +34,7 @@ type options struct {
 	long            bool
 	only            string
 	report, dir     string
+	program         string
 	publishers      int
 }
 
@@ -51,6 +52,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "a regular expression of the faults that are done; empty: all")
 	flag.StringVar(&o.report, "report", "", "folder for the reports; empty: a temporary one, which is named at the end")
 	flag.StringVar(&o.dir, "dir", "", "folder for the data, which are removed at the end; empty: a temporary one")
+	flag.StringVar(&o.program, "program", "", "rowmesh, built with the tag failpoint; empty: it is built")
 	flag.IntVar(&o.publishers, "publishers", 3, "how many publishers")
 	flag.Parse()
 	debug.SetGCPercent(25) // the judge keeps much and drops little
@@ -87,7 +89,7 @@ func run(ctx context.Context, o options) (good bool, err error) {
 		return false, err
 	}
 	log.Printf("seed %d, %d kinds of faults, reports in %s", o.seed, len(faults), o.report)
-	c, err := fault.Start(ctx, fault.Options{Dir: o.dir, Seed: o.seed, Publishers: o.publishers, Brokers: 2, Replica: true, Log: log.Printf})
+	c, err := fault.Start(ctx, fault.Options{Dir: o.dir, Program: o.program, Seed: o.seed, Publishers: o.publishers, Brokers: 2, Replica: true, Log: log.Printf})
 	if err != nil {
 		return false, err
 	}
