@@ -68,9 +68,7 @@ func shown(ctx context.Context, v *controlv1.ConnectorView) *controlv1.Connector
 		return v
 	}
 	for _, e := range v.Config {
-		if config.Secret(e.Key) {
-			e.Value = config.Hidden
-		}
+		e.Value = config.Masked(e.Key, e.Value)
 	}
 	return v
 }

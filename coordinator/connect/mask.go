@@ -4,15 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 
 	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
 )
-
-// wholeReference matches a value that is a reference to a secret and nothing else: it is no secret itself.
-var wholeReference = regexp.MustCompile(`^\$\{[^{}]+\}$`)
 
 // shown is a config as answers show it: as it was sent, or with a mask for secrets where that is asked for.
 func (h *Handler) shown(s settings) settings {
@@ -21,8 +17,8 @@ func (h *Handler) shown(s settings) settings {
 	}
 	out := slices.Clone(s)
 	for i, m := range out {
-		if m.kind == 's' && m.text != "" && config.Secret(m.name) && !wholeReference.MatchString(m.text) {
-			out[i].text = config.Hidden
+		if m.kind == 's' {
+			out[i].text = config.Masked(m.name, m.text)
 		}
 	}
 	return out

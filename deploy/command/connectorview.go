@@ -121,9 +121,7 @@ type info struct {
 // hide hides the secrets of a config that are no references.
 func hide(cfg map[string]string) {
 	for key, v := range cfg {
-		if config.Secret(key) && v != "" && !strings.HasPrefix(v, "${") {
-			cfg[key] = config.Hidden
-		}
+		cfg[key] = config.Masked(key, v)
 	}
 }
 

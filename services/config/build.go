@@ -2,7 +2,10 @@ package config
 
 import (
 	"encoding/hex"
+	"fmt"
 	"maps"
+	"math"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -50,11 +53,18 @@ func (p *parser) millis(name string) time.Duration {
 	return time.Duration(p.integer(name)) * time.Millisecond
 }
 
+// errors reads the options of error handling. Kafka Connect's sources look at no option of dead letters, so that what is wrong there is told and refuses nothing.
 func (p *parser) errors() Errors {
+	const replication = "errors.deadletterqueue.topic.replication.factor"
+	n, err := strconv.Atoi(trim(p.get(replication)))
+	if err != nil || n < -1 || n == 0 || n > math.MaxInt16 {
+		p.warn(replication, fmt.Sprintf("%s=%s is no number of replicas: the broker's default is used", replication, p.in[replication]))
+		n = -1
+	}
 	return Errors{
 		Log: p.boolean("errors.log.enable"), LogContents: p.boolean("errors.log.include.messages"),
 		RetryTimeout: p.millis("errors.retry.timeout"), RetryDelay: p.millis("errors.retry.delay.max.ms"),
-		DeadLetterTopic: trim(p.in["errors.deadletterqueue.topic.name"]), DeadLetterReplication: int(p.integer("errors.deadletterqueue.topic.replication.factor")),
+		DeadLetterTopic: trim(p.in["errors.deadletterqueue.topic.name"]), DeadLetterReplication: n,
 	}
 }
 

@@ -117,6 +117,17 @@ func (s Secrets) withConverters(cfg map[string]string) (map[string]string, []Pro
 	return out, ignored
 }
 
+// wholeReference matches a value that is a reference to a secret and nothing else: it is no secret itself.
+var wholeReference = regexp.MustCompile(`^\$\{[^{}]+\}$`)
+
+// Masked is an option's value as it is shown to who may not see secrets: references to secrets stay as they are.
+func Masked(name, value string) string {
+	if value == "" || !Secret(name) || wholeReference.MatchString(value) {
+		return value
+	}
+	return Hidden
+}
+
 // Hide puts the references of cfg back where the texts of res hold what they resolve to: errors of servers name the host and the user that they were
 // asked for.
 func (s Secrets) Hide(cfg map[string]string, res Result) Result {

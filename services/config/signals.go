@@ -105,7 +105,7 @@ func (p *parser) checkSignals() {
 		p.warn("signal.enabled.channels", "signal.enabled.channels=file reaches the tables of task 0 alone: a file lies on one machine; use source, kafka, or rowmesh snapshot, or set tasks.max=1")
 	}
 	if table := trim(p.in["signal.data.collection"]); table != "" && strings.Count(table, ".") != 1 {
-		p.problem("signal.data.collection", fmt.Sprintf("%s is not database.table", table))
+		p.warn("signal.data.collection", fmt.Sprintf("signal.data.collection: %s is not database.table, so it is no table's name and no signal comes from it", table))
 	}
 	for name := range p.in {
 		java, ok := strings.CutPrefix(name, signalConsumer)

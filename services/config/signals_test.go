@@ -29,6 +29,13 @@ func TestSignalOptions(t *testing.T) {
 	}
 }
 
+func TestSignalTableWithoutDatabase(t *testing.T) {
+	_, res := Parse("c", with("signal.data.collection=signals"))
+	if texts := strings.Join(res.Texts(), "\n"); res.Err() != nil || !strings.Contains(texts, "signals is not database.table") {
+		t.Errorf("%v, warned: %s", res.Err(), texts)
+	}
+}
+
 func TestSignalProblems(t *testing.T) {
 	for _, c := range []struct {
 		name, option, want string
@@ -36,7 +43,6 @@ func TestSignalProblems(t *testing.T) {
 		{"a sink without a topic", "notification.enabled.channels=sink",
 			"The 'notification.sink.topic.name' value is invalid: Notification topic name must be provided when kafka notification channel is enabled"},
 		{"Kafka without brokers", "signal.enabled.channels=kafka", "The 'signal.kafka.bootstrap.servers' value is invalid: A value is required"},
-		{"a table without a database", "signal.data.collection=signals", "signals is not database.table"},
 		{"two tables", "signal.data.collection=a.b,c.d", "only one signal data collection is permitted"},
 	} {
 		_, res := Parse("c", with(c.option))
