@@ -177,7 +177,8 @@ func inOrder(o *capturev1.Open, names []string) []string {
 	}
 	var out []string
 	for _, n := range names {
-		if len(data) == 0 || data.match(n) {
+		excluded := slices.ContainsFunc(o.GetSnapshot().GetExcludeTables(), func(name string) bool { return strings.EqualFold(name, n) })
+		if !excluded && (len(data) == 0 || data.match(n)) {
 			out = append(out, n)
 		}
 	}

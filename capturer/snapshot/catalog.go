@@ -68,6 +68,9 @@ func (c *chooser) rank(id string) int {
 
 // readsRows says whether a wanted table's rows are read, or its definition alone.
 func (c *chooser) readsRows(id string) bool {
+	if slices.ContainsFunc(c.o.Snapshot.ExcludeTables, func(name string) bool { return strings.EqualFold(name, id) }) {
+		return false
+	}
 	return len(c.data) == 0 || slices.ContainsFunc(c.data, func(re *regexp.Regexp) bool { return re.MatchString(id) })
 }
 

@@ -1403,7 +1403,9 @@ type SnapshotOptions struct {
 	// that is unfinished in it goes on with these options.
 	LockFree bool `protobuf:"varint,30,opt,name=lock_free,json=lockFree,proto3" json:"lock_free,omitempty"`
 	// With a resume token as start: tables that these lists did not select are new, and are read as in a lock-free snapshot; absent: none is.
-	Known         *TableFilter `protobuf:"bytes,31,opt,name=known,proto3" json:"known,omitempty"`
+	Known *TableFilter `protobuf:"bytes,31,opt,name=known,proto3" json:"known,omitempty"`
+	// Tables ("database.table") whose rows are not read, whatever include_tables says.
+	ExcludeTables []string `protobuf:"bytes,32,rep,name=exclude_tables,json=excludeTables,proto3" json:"exclude_tables,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1595,6 +1597,13 @@ func (x *SnapshotOptions) GetLockFree() bool {
 func (x *SnapshotOptions) GetKnown() *TableFilter {
 	if x != nil {
 		return x.Known
+	}
+	return nil
+}
+
+func (x *SnapshotOptions) GetExcludeTables() []string {
+	if x != nil {
+		return x.ExcludeTables
 	}
 	return nil
 }
@@ -3464,7 +3473,7 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\x02at\"A\n" +
 	"\vGtidSources\x12\x18\n" +
 	"\ainclude\x18\x01 \x03(\tR\ainclude\x12\x18\n" +
-	"\aexclude\x18\x02 \x03(\tR\aexclude\"\xbb\t\n" +
+	"\aexclude\x18\x02 \x03(\tR\aexclude\"\xe2\t\n" +
 	"\x0fSnapshotOptions\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\bR\x04data\x12\x12\n" +
 	"\x04only\x18\x02 \x01(\bR\x04only\x129\n" +
@@ -3491,7 +3500,8 @@ const file_rowmesh_capture_v1_capture_service_proto_rawDesc = "" +
 	"\n" +
 	"fetch_rows\x18\x15 \x01(\rR\tfetchRows\x12\x1b\n" +
 	"\tlock_free\x18\x1e \x01(\bR\blockFree\x125\n" +
-	"\x05known\x18\x1f \x01(\v2\x1f.rowmesh.capture.v1.TableFilterR\x05known\x1aB\n" +
+	"\x05known\x18\x1f \x01(\v2\x1f.rowmesh.capture.v1.TableFilterR\x05known\x12%\n" +
+	"\x0eexclude_tables\x18  \x03(\tR\rexcludeTables\x1aB\n" +
 	"\x14SelectOverridesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aC\n" +
