@@ -5,10 +5,12 @@ import (
 	"cmp"
 	"errors"
 	"io"
+	"math"
 	"time"
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/publisher/convert"
 	"github.com/rowmesh/rowmesh/publisher/lane"
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/failpoint"
@@ -190,10 +192,15 @@ func (t *task) batch(b *rowv1.Batch) error {
 	if t.stage != nil {
 		limit = stagedBytes
 	}
+	if t.careful.asked || t.cfg.ConvertFailure == "fail" { // nothing of it is sent before all its rows are converted: see rowStops
+		limit = math.MaxInt
+	}
 	if err := failpoint.At(failpoint.Convert); err != nil {
 		return err
 	}
-	err := t.encoder.Pieces(b, &t.encoded, limit, func() error {
+	begun := false
+	take := func() error {
+		begun = true
 		if err := failpoint.At(failpoint.ProduceBefore); err != nil {
 			return err
 		}
@@ -204,7 +211,13 @@ func (t *task) batch(b *rowv1.Batch) error {
 			err = failpoint.At(failpoint.ProduceAfter)
 		}
 		return err
-	})
+	}
+	err := t.encoder.Pieces(b, &t.encoded, limit, take)
+	for bad := (*convert.RowError)(nil); !begun && errors.As(err, &bad); {
+		if err = t.rowStops(bad); err == nil {
+			err = t.encoder.Pieces(b, &t.encoded, limit, take)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -235,12 +248,13 @@ func (t *task) batch(b *rowv1.Batch) error {
 
 func (t *task) ddl(d *capturev1.Ddl) error {
 	t.encoded.Reset()
-	if !t.told(d) {
+	around := t.start.blocking != nil && len(d.Changes) == 0 // a blocking snapshot tells of its tables, and of nothing around them
+	if !t.told(d) && !around {
 		if err := t.scribe.write(t.work, t.encoder, d); err != nil {
 			return err
 		}
 	}
-	if !t.skipped(d) && (t.start.blocking == nil || len(d.Changes) > 0) { // a blocking snapshot tells of its tables, and of nothing around them
+	if !t.skipped(d) && !around {
 		if err := t.encoder.Ddl(d, &t.encoded); err != nil {
 			return err
 		}

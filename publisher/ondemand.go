@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
+	"github.com/rowmesh/rowmesh/publisher/convert"
 	"github.com/rowmesh/rowmesh/publisher/lane"
 	"github.com/rowmesh/rowmesh/publisher/signal"
 	"github.com/rowmesh/rowmesh/services/capture"
@@ -312,6 +313,15 @@ func blockingPlan(cfg *config.Connector, b *offset.Blocking) plan {
 	return plan{at: &capturev1.Start{At: &capturev1.Start_Snapshot{Snapshot: true}}, snapshot: o, blocking: b}
 }
 
+// waitsBehind is the transaction that the stream waits behind; nil: this start reads no blocking snapshot.
+func (t *task) waitsBehind() *convert.Behind {
+	b := t.start.blocking
+	if b == nil {
+		return nil
+	}
+	return &convert.Behind{GTID: b.GTID, ServerID: b.ServerID, Thread: b.Thread}
+}
+
 // blocked accounts for a message of a blocking snapshot: the place stays.
 func (t *task) blocked(seq uint64, rows bool, bytes int64) {
 	t.machine.Took(t.clock(), lane.Taken{Seq: seq, Rows: rows, End: true, Bytes: bytes})
@@ -353,16 +363,9 @@ func captureFilter(cfg *config.Connector) *capturev1.TableFilter { return captur
 
 // withoutSignals leaves the rows of the signal table out of a snapshot: what was asked for once is not asked for again.
 func withoutSignals(cfg *config.Connector, o *capturev1.SnapshotOptions) *capturev1.SnapshotOptions {
-	s := &cfg.Signals
-	if !s.Source || s.Table == "" || o == nil {
-		return o
+	if s := &cfg.Signals; s.Source && s.Table != "" && o != nil {
+		o.ExcludeTables = []string{s.Table}
 	}
-	database, table, _ := strings.Cut(s.Table, ".")
-	o.SelectOverrides = maps.Clone(o.SelectOverrides)
-	if o.SelectOverrides == nil {
-		o.SelectOverrides = map[string]string{}
-	}
-	o.SelectOverrides[s.Table] = "SELECT * FROM " + quote(database) + "." + quote(table) + " WHERE 1 = 0"
 	return o
 }
 

@@ -274,6 +274,10 @@ func (t *task) schemaChanges(s *signal.SchemaChanges) error {
 	at := t.place.taken.Source
 	d := &capturev1.Ddl{Database: s.Database, Changes: s.Changes, File: at.File, Pos: t.behind.pos, Gtid: t.behind.gtid(), TimeUs: t.behind.timeUS, ServerId: t.behind.server}
 	_, table, _ := strings.Cut(t.cfg.Signals.Table, ".")
+	d.Checkpoint = &rowv1.Checkpoint{Offset: at}
+	if err := t.scribe.write(t.work, t.encoder, d); err != nil {
+		return err
+	}
 	t.encoder.TableChanges(d, table, &t.encoded)
 	_, err := t.out.send(t.work, &t.encoded, nil)
 	return err

@@ -70,7 +70,7 @@ func (t *task) newEncoder(cfg *config.Connector) (*convert.Encoder, error) {
 	}
 	return convert.New(cfg, convert.Options{
 		Shapes: t.stage != nil, RunID: t.p.cfg.RunID, TaskID: int(t.id.Task), Now: func() int64 { return t.p.out.now().UnixNano() },
-		Tolerate: cfg.ErrorsTolerance == "all" || leavesOut(cfg.EventFailure),
+		Tolerate: cfg.ErrorsTolerance == "all" || leavesOut(cfg.EventFailure), Blocking: t.waitsBehind(),
 	})
 }
 
@@ -83,7 +83,8 @@ func (s *sink) send(ctx context.Context, o *convert.Output, b *rowv1.Batch) (int
 	if s.t.stage != nil && len(o.Records) > 0 {
 		in := o
 		var err error
-		if o, err = s.t.stage.run(ctx, in, func(i int, e *stageError) error { return s.rejectStage(ctx, origin{in, i, b}, e) }); err != nil {
+		o, err = s.t.stage.run(ctx, in, func(i int, e *stageError) error { return s.rejectStage(ctx, origin{in, i, b}, e) })
+		if err = s.t.patience.judge(s.t.p.out.now(), s.t.cfg, s.t.stage, err); err != nil {
 			return 0, err
 		}
 		from = func(i int) origin { return origin{in, s.t.stage.origins[i], b} }

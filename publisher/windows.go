@@ -27,6 +27,7 @@ type windows struct {
 	stop    context.CancelFunc
 	wg      sync.WaitGroup
 	opened  time.Time
+	chunks  map[string]uint64 // seen, by snapshot and table
 }
 
 // window is one pair of rows.
@@ -42,7 +43,7 @@ func (t *task) newWindows(cfg *config.Connector) *windows {
 		return nil
 	}
 	at := source.FromConnector(cfg)
-	w := &windows{sql: windowStatements(s), connect: func(ctx context.Context) (session, error) { return source.Connect(ctx, at) }, due: make(chan window, windowsDue)}
+	w := &windows{sql: windowStatements(s), connect: func(ctx context.Context) (session, error) { return source.Connect(ctx, at) }, due: make(chan window, windowsDue), chunks: map[string]uint64{}}
 	told := ""
 	w.tell = func(err error) {
 		text := ""
@@ -105,8 +106,11 @@ func (w *windows) chunk(p *capturev1.SnapshotProgress) {
 	if w == nil || w.stop == nil {
 		return
 	}
-	chunk := p.Table != "" && !p.TableComplete && p.ToKey != "" && p.State == capturev1.SnapshotState_SNAPSHOT_STATE_RUNNING
-	last := p.Complete && p.State != capturev1.SnapshotState_SNAPSHOT_STATE_STOPPED
+	of := p.Id + " " + p.Table
+	chunk, last := p.ChunksDone > w.chunks[of] && p.ToKey != "", p.Complete && p.State != capturev1.SnapshotState_SNAPSHOT_STATE_STOPPED
+	if w.chunks[of] = p.ChunksDone; p.TableComplete || p.Complete {
+		delete(w.chunks, of)
+	}
 	if !chunk && !last {
 		return
 	}

@@ -24,6 +24,7 @@ type following struct {
 	tables  []string // those that are not complete, in order
 	paused  bool
 	stopped []string
+	chunks  map[string]uint64 // told, by table
 }
 
 // NewOnDemand returns one that follows nothing yet.
@@ -34,7 +35,7 @@ func (o *OnDemand) Start(id string, tables []string, again bool) []Notification 
 	if o.runs[id] != nil {
 		return nil
 	}
-	o.runs[id] = &following{tables: slices.Clone(tables)}
+	o.runs[id] = &following{tables: slices.Clone(tables), chunks: map[string]uint64{}}
 	if again {
 		return nil
 	}
@@ -48,6 +49,11 @@ func (o *OnDemand) Progress(p *capturev1.SnapshotProgress) []Notification {
 		return nil // one that ended
 	}
 	out := f.pause(o, p)
+	if p.ChunksDone > f.chunks[p.Table] && p.ToKey != "" { // the last one may come with the end of its table
+		f.chunks[p.Table] = p.ChunksDone
+		out = append(out, o.new(p.Id, incrementalSnapshot, inProgress, current, p.Table, dataCollections, strings.Join(f.tables, ","),
+			maximumKey, p.MaxKey, lastProcessedKey, p.ToKey))
+	}
 	switch {
 	case p.Complete:
 		delete(o.runs, p.Id)
@@ -63,9 +69,6 @@ func (o *OnDemand) Progress(p *capturev1.SnapshotProgress) []Notification {
 		out = append(out, o.new(p.Id, incrementalSnapshot, tableScanCompleted, scanned, p.Table, totalRowsScanned, strconv.FormatUint(p.RowsDone, 10),
 			dataCollections, strings.Join(f.tables, ","), status, statusOf(p)))
 		f.drop(p.Table)
-	case p.State != capturev1.SnapshotState_SNAPSHOT_STATE_PAUSED && p.ToKey != "":
-		out = append(out, o.new(p.Id, incrementalSnapshot, inProgress, current, p.Table, dataCollections, strings.Join(f.tables, ","),
-			maximumKey, p.MaxKey, lastProcessedKey, p.ToKey))
 	}
 	return out
 }
