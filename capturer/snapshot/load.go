@@ -48,36 +48,19 @@ func ReadLoad(ctx context.Context, c *source.Conn) (load throttle.Load, hidden [
 	return load, hidden, err
 }
 
-// watchLoad tells the throttle of the server's load until ctx ends; the function that it returns waits for that. While the server does not answer, what was seen last stands.
-func (r *run) watchLoad(ctx context.Context) (wait func()) {
+// watchLoad tells the throttle of the server's load, once before it returns and then until ctx ends; the function that it returns waits for that.
+func (r *run) watchLoad(ctx context.Context, c *source.Conn) (wait func()) {
 	if !r.Pace.WatchesLoad() {
 		return func() {}
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for said := false; ctx.Err() == nil; said = true {
-			err := r.followLoad(ctx, said)
-			if ctx.Err() == nil {
-				r.Log.Warn("the load of the server cannot be read", "source", r.Source.ID(), "error", err)
-				sleep(ctx, loadEvery)
-			}
-		}
-	}()
-	return func() { <-done }
-}
-
-// followLoad reads the load through a session of its own until something fails.
-func (r *run) followLoad(ctx context.Context, said bool) error {
-	c, err := source.Connect(ctx, r.readFrom())
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	for ; ; said = true {
+	look := func(said bool) bool {
 		load, hidden, err := ReadLoad(ctx, c)
 		if err != nil {
-			return err
+			if ctx.Err() == nil {
+				r.Log.Warn("the load of the server cannot be read any more; the snapshot goes on without regard to it", "source", r.Source.ID(), "error", err)
+			}
+			r.Pace.Seen(throttle.Load{})
+			return false
 		}
 		if len(hidden) > 0 && !said {
 			r.Log.Warn("limits on what the account cannot see do not hold", "source", r.Source.ID(), "user", r.Source.User, "hidden", strings.Join(hidden, ", "))
@@ -87,8 +70,16 @@ func (r *run) followLoad(ctx context.Context, said bool) error {
 		if now := r.Pace.State().Resting; (now == "") != (before == "") {
 			r.Log.Info("snapshot rests while the server is busy, or goes on", "source", r.Source.ID(), "reason", now)
 		}
-		if err := sleep(ctx, loadEvery); err != nil {
-			return err
-		}
+		return true
 	}
+	if !look(false) {
+		return func() {}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for sleep(ctx, loadEvery) == nil && look(true) {
+		}
+	}()
+	return func() { <-done }
 }

@@ -24,12 +24,16 @@ func (r *run) readRows(ctx context.Context, c *cut) error {
 		return err
 	}
 	r.count += uint32(len(tables))
-	if err := r.emit(progressMessage(&capturev1.SnapshotProgress{Tables: r.count, TablesDone: r.finished})); err != nil {
+	names := make([]string, len(tables))
+	for i, t := range tables {
+		names[i] = t.id()
+	}
+	if err := r.emit(progressMessage(&capturev1.SnapshotProgress{Tables: r.count, TablesDone: r.finished, TableNames: names})); err != nil {
 		return err
 	}
 	rctx, stop := context.WithCancel(ctx)
 	defer stop()
-	unwatch := r.watchLoad(rctx)
+	unwatch := r.watchLoad(rctx, c.lock)
 	g, gctx := errgroup.WithContext(rctx)
 	parts := make(chan *part, len(c.views)) // one for each reader, so that it reads on while another's is sent
 	work := &workload{tables: tables}
@@ -75,7 +79,7 @@ func (r *run) scans(ctx context.Context, c *cut) ([]*tableScan, error) {
 		if len(c.views) > 1 && s.override == "" && !r.Snapshot.WholeTables {
 			s.key = rangeKey(t.shape)
 		}
-		s.size = rangeRows(t.estimate, len(c.views), r.multiplier(t))
+		s.size = cmp.Or(r.rangeRows, rangeRows(t.estimate, len(c.views), r.multiplier(t)))
 		tables[i] = s
 	}
 	if len(tables) > 0 {

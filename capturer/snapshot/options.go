@@ -49,6 +49,8 @@ type Options struct {
 	Pace *throttle.Throttle
 	// Log takes one line per phase; nil: none.
 	Log *slog.Logger
+
+	rangeRows uint64 // rows of a range, for tests; 0: see rangeRows
 }
 
 // Defaults is what a CREATE TABLE statement leaves to its surroundings.
