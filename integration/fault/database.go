@@ -230,35 +230,6 @@ func (c *Cluster) Failover(ctx context.Context, kill bool) (writable time.Time, 
 	return writable, c.follow(ctx, old, next)
 }
 
-// files returns the log files of a server, in order, as it keeps them. The server may run.
-func (c *Cluster) files(ctx context.Context, server string) ([]string, error) {
-	n, err := c.node(server)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := c.Session(ctx, server)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	if _, err := conn.Execute("flush binary logs"); err != nil {
-		return nil, err
-	}
-	r, err := conn.Execute("show binary logs")
-	if err != nil {
-		return nil, err
-	}
-	var out []string
-	for i := range r.Values {
-		name, err := r.GetString(i, 0)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, filepath.Join(n.dir, "data", name))
-	}
-	return out, nil
-}
-
 // copyData copies the data folder of a server, which must not run, to a folder, or back from it.
 func (c *Cluster) copyData(server, to string, back bool) error {
 	n, err := c.node(server)

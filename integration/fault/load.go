@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -243,11 +244,16 @@ func (l *Load) JudgeWith(ctx context.Context, j *check.Judge) error {
 // Histories gives a judge what the server has committed, what is in the topics, and who had which lane.
 func (l *Load) Histories(ctx context.Context, j *check.Judge) error {
 	server := l.c.Primary(l.Proxy)
-	files, err := l.c.files(ctx, server)
+	n, err := l.c.node(server)
 	if err != nil {
 		return err
 	}
-	n, err := l.c.node(server)
+	dir, err := os.MkdirTemp(l.c.Dir, "log")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	files, err := history.Fetch(ctx, l.c.database, n.addr(), dir)
 	if err != nil {
 		return err
 	}
