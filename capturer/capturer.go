@@ -218,7 +218,7 @@ func (c *Capturer) acquire(ctx context.Context, g *errgroup.Group, s registry.So
 func accessOf(config map[string]string) map[string]string {
 	out := make(map[string]string)
 	for k, v := range config {
-		if strings.HasPrefix(k, "database.") || strings.HasPrefix(k, "driver.") || strings.HasPrefix(k, "connect.") || strings.HasPrefix(k, "rowmesh.ssl.") || k == "connector.class" {
+		if strings.HasPrefix(k, "database.") || strings.HasPrefix(k, "driver.") || strings.HasPrefix(k, "connect.") || strings.HasPrefix(k, "rowmesh.ssl.") || k == "connector.class" || k == "rowmesh.snapshot.host" {
 			if !strings.HasSuffix(k, ".list") {
 				out[k] = v
 			}

@@ -24,8 +24,9 @@ const heartbeat = time.Second
 
 // liveServer is a real server.
 type liveServer struct {
-	cfg   source.Config
-	plain atomic.Bool // ssl.mode=preferred, and the server cannot TLS
+	cfg     source.Config
+	replica source.Config // what snapshots read in place of it; without Addr none
+	plain   atomic.Bool   // ssl.mode=preferred, and the server cannot TLS
 }
 
 var (
@@ -39,7 +40,12 @@ func NewServer(connector string, cfg map[string]string) (Server, uint32, error) 
 	if err := res.Err(); err != nil {
 		return nil, 0, err
 	}
-	return &liveServer{cfg: source.FromConnector(c)}, c.ServerID, nil
+	s := &liveServer{cfg: source.FromConnector(c)}
+	if c.Snapshot.Host != "" {
+		s.replica = s.cfg
+		s.replica.Addr = c.Snapshot.Host
+	}
+	return s, c.ServerID, nil
 }
 
 // Connect implements Server.
@@ -84,7 +90,7 @@ func (s *liveServer) Ranges(ctx context.Context) (Ranges, error) {
 
 // Snapshot implements Server.
 func (s *liveServer) Snapshot(ctx context.Context, o snapshot.Options, emit snapshot.Emit) (*snapshot.Result, error) {
-	o.Source = s.cfg
+	o.Source, o.Replica = s.cfg, s.replica
 	return snapshot.Run(ctx, o, emit)
 }
 

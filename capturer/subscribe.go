@@ -209,7 +209,7 @@ func (s *dbSource) snapshotOptions(f *feed) snapshot.Options {
 		Schemas: func(db, table string) bool {
 			return f.filter.table(db, table)&selected != 0 || f.open.Snapshot.GetDefineDatabases() && f.filter.database(db)
 		},
-		Order: f.open.Tables.GetIncludeTables(), Ddl: f.open.Ddl, Snapshot: f.open.Snapshot, MaxBatchBytes: f.maxBytes(), Log: s.logger,
+		Order: f.open.Tables.GetIncludeTables(), Ddl: f.open.Ddl, Snapshot: f.open.Snapshot, MaxBatchBytes: f.maxBytes(), Payload: s.pool.Payload, Log: s.logger,
 		Version: func(t *rowv1.Table) (*rowv1.Table, error) {
 			st, _ := f.schema(t)
 			v := proto.CloneOf(st.shape)
