@@ -8,6 +8,7 @@ import (
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/publisher/convert"
 	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/offset"
@@ -91,6 +92,15 @@ func (t *task) tableStopped(e *capturev1.TableError) error {
 		return err
 	}
 	return nil
+}
+
+// rowStops treats a row that cannot be converted where neither errors.tolerance nor event.processing.failure.handling.mode does without it: its table stops, as if the
+// capturer could not read the row, and the others go on. Requires: nothing of its batch was sent, and place is where the batch begins.
+func (t *task) rowStops(bad *convert.RowError) error {
+	t.encoded.Reset()
+	t.encoder.Rewind(resumed(t.place.taken.Transaction))
+	t.encoder.LeaveTable(bad.Database, bad.Table)
+	return t.tableStopped(&capturev1.TableError{Database: bad.Database, Table: bad.Table, Reason: bad.Error(), Position: &rowv1.Position{File: bad.File, Pos: bad.Pos}})
 }
 
 // leavesOut says whether a mode does without changes that cannot be processed.

@@ -295,6 +295,15 @@ func (e *Encoder) Leave(id uint32) {
 	e.left[id] = true
 }
 
+// LeaveTable is Leave for all versions of a table that are known.
+func (e *Encoder) LeaveTable(database, table string) {
+	for id, p := range e.plans {
+		if p.table.Database == database && p.table.Table == table {
+			e.Leave(id)
+		}
+	}
+}
+
 // forget drops a schema id.
 func (e *Encoder) forget(id uint32) {
 	delete(e.left, id)

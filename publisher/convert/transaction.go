@@ -83,6 +83,12 @@ func (e *Encoder) Resume(t *Transaction) {
 	}
 }
 
+// Rewind forgets what a batch has counted that could not be converted: the encoder stands where Transaction had returned t.
+func (e *Encoder) Rewind(t *Transaction) {
+	e.txn.open = false
+	e.Resume(t)
+}
+
 // reach goes to transaction t of a batch, of which begun were reached before, and returns how many are now. group is where t's rows begin.
 func (e *Encoder) reach(b *rowv1.Batch, begun, t, group int, out *Output) int {
 	n := len(b.TxnFlags)
