@@ -48,7 +48,12 @@ func (r *runner) await(ctx context.Context, what string) error {
 		if time.Since(begin) > 60*time.Second {
 			return fmt.Errorf("%s: no marker after 60 s: %s", what, status)
 		}
-		time.Sleep(50 * time.Millisecond) // the connector is in other processes
+		select {
+		case <-r.news:
+		case <-time.After(200 * time.Millisecond): // the connector is in other processes: it may have failed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	return nil
 }
@@ -108,6 +113,10 @@ func (r *runner) watch(ctx context.Context) {
 			}
 			if id, err := strconv.ParseInt(string(m[len(m)-1][1]), 10, 64); err == nil && id > r.seen.Load() {
 				r.seen.Store(id)
+				select {
+				case r.news <- struct{}{}:
+				default:
+				}
 			}
 		})
 	}

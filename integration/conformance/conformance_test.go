@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if p := flag.Lookup("test.parallel"); p.Value.String() == p.DefValue { // one for each processor, which is for tests that do not wait
+	if p := flag.Lookup("test.parallel"); p.Value.String() == p.DefValue { // one for each processor, which is for tests that do not wait; cases do
 		if err := p.Value.Set(strconv.Itoa(atOnce)); err != nil {
 			panic(err)
 		}
@@ -30,8 +29,8 @@ var cases = flag.String("cases", "testdata/cases", "folder of the cases")
 // differences bounds what is printed.
 var differences = flag.Int("differences", 12, "how many records of a case, and fields of a record, are told that differ")
 
-// atOnce is how many cases run side by side: they mostly wait.
-const atOnce = 6
+// atOnce is how many cases run side by side, unless -parallel says otherwise: a case waits for most of its second.
+const atOnce = 10
 
 // goesOn is how long a lane that has failed may still bring what comes after, where the recording ends in a failure: some commits, and a slow machine.
 const goesOn = 3 * time.Second
@@ -53,31 +52,22 @@ func TestConformance(t *testing.T) {
 	}
 	t.Cleanup(cl.Close)
 	s := &suite{mesh: mesh, client: cl, allowed: allowed, addrs: map[string]string{"mysql": harness.Addr(t, harness.MySQL), "mariadb": harness.Addr(t, harness.MariaDB)},
-		counts: map[string]*count{"mysql": {}, "mariadb": {}}}
+		counts: map[string]*count{"mysql": {}, "mariadb": {}}, began: time.Now()}
 	t.Cleanup(func() { // when all cases have ended
 		for _, engine := range []string{"mysql", "mariadb"} {
 			t.Log(s.summary(engine))
 		}
 	})
-	var server sync.RWMutex // held for writing by a case that must be alone
-	slots := make(chan struct{}, atOnce)
 	for _, dir := range dirs {
 		dir = filepath.Dir(dir)
 		t.Run(filepath.Base(dir), func(t *testing.T) {
-			t.Parallel()
 			c, err := Load(dir)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if c.Alone() {
-				server.Lock()
-				defer server.Unlock()
-			} else {
-				server.RLock()
-				defer server.RUnlock()
+			if !c.Alone() { // those that are run before all others, which wait for the end of this loop
+				t.Parallel()
 			}
-			slots <- struct{}{}
-			defer func() { <-slots }()
 			for _, engine := range []string{"mysql", "mariadb"} { // one after the other: both write the same topics
 				if c.Alone() {
 					cleared(t, s.addrs[engine])

@@ -65,7 +65,6 @@ func TestOlderServers(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(cl.Close)
-	slots := make(chan struct{}, atOnce)
 	for _, dir := range dirs {
 		dir = filepath.Dir(dir)
 		name := filepath.Base(dir)
@@ -74,8 +73,6 @@ func TestOlderServers(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			slots <- struct{}{}
-			defer func() { <-slots }()
 			for _, server := range servers { // one after the other: both write the same topics
 				t.Run(server, func(t *testing.T) {
 					if why, ok := old.skips(name, server); ok {

@@ -88,7 +88,8 @@ func (r *runner) read(ctx context.Context) ([]*kgo.Record, error) {
 		}
 		from[l.Topic][l.Partition] = kgo.NewOffset().At(0)
 	})
-	cl, err := kgo.NewClient(kgo.SeedBrokers(r.Kafka), kgo.ConsumePartitions(from), kgo.KeepControlRecords(), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(r.Kafka), kgo.ConsumePartitions(from), kgo.KeepControlRecords(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.MetadataMinAge(20*time.Millisecond), kgo.FetchMaxWait(100*time.Millisecond)) // the defaults of 5 s are for those who read on
 	if err != nil {
 		return nil, err
 	}

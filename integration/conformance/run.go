@@ -52,15 +52,16 @@ type runner struct {
 	histories []string
 	sql       *client.Conn
 	sessions  []*client.Conn
-	seen      atomic.Int64 // highest marker in Kafka
-	next      int64        // last marker written
+	seen      atomic.Int64  // highest marker in Kafka
+	news      chan struct{} // 1: seen has changed
+	next      int64         // last marker written
 	end       ending
 }
 
 // Play runs a case and returns what came.
 func (t *Target) Play(ctx context.Context, run Run) (res Result, err error) {
 	name := nameOf(run.Dir)
-	r := &runner{Target: t, Run: run, name: name}
+	r := &runner{Target: t, Run: run, name: name, news: make(chan struct{}, 1)}
 	if r.c, err = Load(run.Dir); err != nil {
 		return res, err
 	}

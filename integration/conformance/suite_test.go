@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -22,6 +23,7 @@ type suite struct {
 	client  *kgo.Client
 	allowed []Exception
 	addrs   map[string]string
+	began   time.Time
 
 	mu     sync.Mutex
 	counts map[string]*count // by engine
@@ -109,7 +111,8 @@ func (s *suite) summary(engine string) string {
 			allowed++
 		}
 	}
-	return fmt.Sprintf("%s: %d cases, %d failed; %d records compared, %d differ; %d differences allowed by testdata/allow.json", engine, n.cases, n.failed, n.records, n.differ, allowed)
+	return fmt.Sprintf("%s: %d cases, %d failed; %d records compared, %d differ; %d differences allowed by testdata/allow.json; both engines took %.0f s", engine, n.cases, n.failed,
+		n.records, n.differ, allowed, time.Since(s.began).Seconds())
 }
 
 // compareEnds compares how a case ended. The 500 with which Connect answers an invalid option of MySQL's connector is none to follow.
