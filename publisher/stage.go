@@ -31,6 +31,8 @@ type stage struct {
 	rec    record.Record
 	shared []record.Header // what the event before shares with its tombstone
 	items  []transform.Item
+	// givesUp: what needs a server that does not answer is an error of the record, because errors.retry.timeout is over; away: one did not answer since the run began.
+	givesUp, away bool
 	// origins are the indexes, in what was taken, of what the records of out were made of.
 	origins []int
 }
@@ -124,7 +126,7 @@ func (s *stage) run(ctx context.Context, o *convert.Output, reject func(i int, e
 	if cap(s.out.Arena) > maxArena {
 		s.out.Arena = nil
 	}
-	s.shared = nil
+	s.shared, s.away = nil, false
 	if s.chain.Batched() {
 		return &s.out, s.together(ctx, o, reject)
 	}
@@ -154,7 +156,12 @@ func (s *stage) together(ctx context.Context, o *convert.Output, reject func(i i
 		r.SharesHeaders = tombstoneOf(o, i+1)
 	}
 	if err := s.chain.ApplyAll(ctx, &s.slab, s.items); err != nil {
-		return err
+		if !s.givesUp || errs.KindOf(err) != errs.Unavailable || ctx.Err() != nil {
+			return err
+		}
+		for i := range s.items {
+			s.items[i].Keep, s.items[i].Err = false, err
+		}
 	}
 	for i := range o.Records {
 		err := s.settle(o, i, func(o *convert.Output, i int) error {
@@ -180,7 +187,9 @@ func (s *stage) settle(o *convert.Output, i int, f func(o *convert.Output, i int
 	if !errors.As(err, &e) {
 		return err
 	}
-	if k := errs.KindOf(e.err); k == errs.Unavailable || k == errs.Denied {
+	if k := errs.KindOf(e.err); k == errs.Unavailable && s.givesUp {
+		s.away = true
+	} else if k == errs.Unavailable || k == errs.Denied {
 		return e.err
 	}
 	return reject(i, e)

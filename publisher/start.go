@@ -211,6 +211,7 @@ func (t *task) open(ctx context.Context) error {
 		if t.stage, err = newStage(&cfg, env, t.work.Done()); err != nil {
 			return err
 		}
+		t.stage.givesUp = t.patience.over
 	}
 	if t.encoder, err = t.newEncoder(&cfg); err != nil {
 		return err

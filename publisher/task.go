@@ -57,6 +57,7 @@ type task struct {
 	encoder  *convert.Encoder
 	stage    *stage // nil: what the encoder writes is sent
 	careful  careful
+	patience patience
 	encoded  convert.Output
 	stream   *pump
 	action   *action  // heartbeat.action.query; nil: none

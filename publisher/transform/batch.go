@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -102,6 +103,12 @@ func newForeign(o options) (*foreign.Client, error) {
 		Address: strings.TrimSpace(o.text("address")), Connector: o.env.Connector, Task: o.env.Task, Options: map[string]string{},
 		Dial: o.env.Dial, Log: o.env.Log.With("transform", strings.TrimSuffix(strings.TrimPrefix(o.prefix, "transforms."), ".")),
 		Patience: minForeignPatience, MaxWait: time.Minute,
+	}
+	if ms, err := strconv.Atoi(strings.TrimSpace(o.raw["errors.retry.timeout"])); err == nil && ms > 0 {
+		cfg.Patience = min(time.Duration(ms)*time.Millisecond, maxForeignPatience)
+	}
+	if ms, err := strconv.Atoi(strings.TrimSpace(o.raw["errors.retry.delay.max.ms"])); err == nil && ms > 0 {
+		cfg.MaxWait = time.Duration(ms) * time.Millisecond
 	}
 	timeout := 0
 	for _, n := range []struct {
