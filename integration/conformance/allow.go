@@ -21,6 +21,8 @@ type Exception struct {
 	Ours    string `json:"ours,omitempty"`   // what we write in its place
 	// Drop: we do not write these records.
 	Drop bool `json:"drop,omitempty"`
+	// Behind is the record behind which we write the one of records.
+	Behind int `json:"behind,omitempty"`
 	// More are the records that we write behind the recording's last one, each by texts that it holds.
 	More [][]string `json:"more,omitempty"`
 	// Maybe are records that we write or do not, each by texts that it holds: rows that can be read if the server is asked about their table in time.
@@ -65,6 +67,12 @@ func (e Exception) apply(s stream) error {
 		}
 		if e.Drop {
 			recs[i] = dropped
+			continue
+		}
+		if e.Behind > i && e.Behind < len(recs) {
+			late := recs[i]
+			copy(recs[i:e.Behind], recs[i+1:e.Behind+1])
+			recs[e.Behind] = late
 			continue
 		}
 		recs[i] = strings.ReplaceAll(recs[i], e.Theirs, e.Ours)

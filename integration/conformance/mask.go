@@ -49,9 +49,11 @@ func masks() []masking {
 		{serverRE, constant(`"server_id":#`)},
 		{txnRE, constant(`"id":"#"`)},
 		{correlationRE, constant(`"id":"#","type":"`)},
+		{randomRE, constant(`"id":"#`)},
 		{notificationRE, constant(`"timestamp":#`)},
 		{windowRE, constant(`WindowTimestamp":"#`)},
 		{additionalRE, sortedMembers},
+		{markerRowsRE, constant(`zz_marker","status":"SUCCEEDED","total_rows_scanned":"#"`)},
 		{structTimeRE, func(m string) string {
 			name, digits, _ := strings.Cut(m, "=")
 			if strings.HasPrefix(digits, fixed) {
@@ -88,11 +90,15 @@ var (
 	serverRE  = regexp.MustCompile(`"(?:[a-zA-Z_.]*[._])?server_id"( ?: ?)[1-9]\d*`)
 	// A transaction is named by its GTID, or by file and position.
 	txnRE = regexp.MustCompile(`"(id|[a-z_]*transaction_id)"( ?: ?)"([0-9a-f]{8}-[0-9a-f-]{27}:[^"]*|file=[^"]*|\d+-\d+-\d+)"`)
+	// Keys of notifications and of the rows around a chunk have random uuids.
+	randomRE = regexp.MustCompile(`"id":"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 	// A notification is named by a random uuid.
 	correlationRE  = regexp.MustCompile(`"id":"[0-9a-f-]{36}","type":"`)
 	notificationRE = regexp.MustCompile(`"timestamp":\d+`)
 	windowRE       = regexp.MustCompile(`WindowTimestamp\\*": ?\\*"[0-9T:.Z-]+`)
 	additionalRE   = regexp.MustCompile(`"additional_data":\{[^}]*\}`)
+	// How often the runner has asked for a sign of life before the snapshot read its table.
+	markerRowsRE = regexp.MustCompile(`zz_marker","status":"SUCCEEDED","total_rows_scanned":"\d+"`)
 	// The text of a struct, as the string converter writes it: Struct{file=binlog.000001,pos=4}.
 	structTimeRE = regexp.MustCompile(`\b(ts_ms|ts_us|ts_ns)=\d+`)
 	structRE     = regexp.MustCompile(`\b(file|pos|gtid|thread|version)=[^,}]+`)
