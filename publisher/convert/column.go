@@ -48,7 +48,9 @@ const (
 	opGeometry
 	opVector
 	opUUID
-	opChanged // by a mapper
+	opFlag         // an integer as 0 or 1
+	opFloat64Short // as float
+	opChanged      // by a mapper
 )
 
 // column is one column of a plan: what its cells become, and what describes it in a schema.
@@ -86,6 +88,7 @@ type columnModes struct {
 	fieldNames                    nameMode
 	mariadb                       bool
 	booleans                      []booleanConverter
+	sinks                         []sinkTypes
 }
 
 func modesOf(cfg *config.Connector) columnModes {
@@ -135,6 +138,9 @@ func compileColumn(table string, c *rowv1.Column, m *columnModes) (column, error
 		out.fallback = []byte{}
 	default:
 		return out, fmt.Errorf("column %s has the unknown kind %v", c.Name, c.Kind)
+	}
+	for i := range m.sinks {
+		m.sinks[i].apply(table, &out)
 	}
 	return out, nil
 }

@@ -197,7 +197,10 @@ func (e *Encoder) compileFilters() error {
 	if e.mappers, err = mappers(e.cfg.Raw); err != nil {
 		return err
 	}
-	e.modes.booleans, err = booleanConverters(e.cfg.Raw)
+	if e.modes.booleans, err = booleanConverters(e.cfg.Raw); err != nil {
+		return err
+	}
+	e.modes.sinks, err = sinkConverters(e.cfg.Raw)
 	return err
 }
 

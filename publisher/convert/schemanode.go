@@ -22,6 +22,11 @@ func (s *schemaNode) decimal(scale, precision int) {
 	s.parameters = []parameter{{"scale", strconv.Itoa(scale)}, {"connect.decimal.precision", strconv.Itoa(precision)}}
 }
 
+// plain makes the node one of a primitive type that means nothing more.
+func (s *schemaNode) plain(typ string) {
+	s.typ, s.body, s.name, s.version, s.parameters = typ, "", "", 0, nil
+}
+
 // append appends the node as JsonConverter writes it, with its default as JSON (nil for none) and the name of the field (escaped) that it is of.
 func (s *schemaNode) append(dst, def []byte, field string) []byte {
 	dst = append(dst, `{"type":"`...)

@@ -24,6 +24,11 @@ func encodings() []encoding {
 	n := func(v uint32) *uint32 { return &v }
 	decimals := func(mode string) func(*config.Connector) { return func(c *config.Connector) { c.DecimalMode = mode } }
 	times := func(mode string) func(*config.Connector) { return func(c *config.Connector) { c.TimeMode = mode } }
+	sink := func(selector string) func(*config.Connector) {
+		return func(c *config.Connector) {
+			c.Raw = map[string]string{"converters": "j", "j.type": sinkClass, "j.selector." + selector: ".*", "j.treat.real.as.double": "false"}
+		}
+	}
 	price := &rowv1.Column{Kind: rowv1.Kind_KIND_DECIMAL, TypeName: "DECIMAL", Length: n(12), Scale: n(2)}
 	moment := &rowv1.Column{Kind: rowv1.Kind_KIND_DATETIME, TypeName: "DATETIME", Length: n(6)}
 	at := row.AppendDatetime(nil, row.PackDatetime(row.PackDate(2024, 2, 29), 12, 34, 56, 123456))
@@ -36,6 +41,8 @@ func encodings() []encoding {
 		{name: "bigint unsigned precise", col: &rowv1.Column{Kind: rowv1.Kind_KIND_UINT, TypeName: "BIGINT UNSIGNED"}, data: row.AppendUint(nil, math.MaxUint64),
 			set: func(c *config.Connector) { c.BigintUnsignedMode = "precise" }},
 		{name: "bool", col: &rowv1.Column{Kind: rowv1.Kind_KIND_INT, TypeName: "BOOL"}, data: row.AppendInt(nil, 1)},
+		{name: "bool for a sink", col: &rowv1.Column{Kind: rowv1.Kind_KIND_INT, TypeName: "BOOL"}, data: row.AppendInt(nil, 1), set: sink("boolean")},
+		{name: "double for a sink", col: &rowv1.Column{Kind: rowv1.Kind_KIND_FLOAT64, TypeName: "DOUBLE"}, data: binary.LittleEndian.AppendUint64(nil, math.Float64bits(0.1)), set: sink("real")},
 		{name: "bit(17)", col: &rowv1.Column{Kind: rowv1.Kind_KIND_BIT, TypeName: "BIT", Length: n(17)}, data: row.AppendUint(nil, 99999)},
 		{name: "year", col: &rowv1.Column{Kind: rowv1.Kind_KIND_YEAR, TypeName: "YEAR"}, data: row.AppendUint(nil, 2024)},
 		{name: "float", col: &rowv1.Column{Kind: rowv1.Kind_KIND_FLOAT32, TypeName: "FLOAT"}, data: binary.LittleEndian.AppendUint32(nil, math.Float32bits(3.14))},
@@ -76,6 +83,10 @@ func (e *encoding) encode(tb testing.TB) func() {
 		e.set(cfg)
 	}
 	modes := modesOf(cfg)
+	var err error
+	if modes.sinks, err = sinkConverters(cfg.Raw); err != nil {
+		tb.Fatal(err)
+	}
 	e.col.Name, e.col.Nullable = "c", true
 	c, err := compileColumn("d.t", e.col, &modes)
 	if err != nil {

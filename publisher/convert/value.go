@@ -67,6 +67,10 @@ func (c *column) appendValue(dst []byte, cell *row.Cell, trim bool) ([]byte, err
 		return strconv.AppendBool(dst, cell.Uint()&1 != 0), nil
 	case opBoolInt:
 		return strconv.AppendBool(dst, cell.Uint() != 0), nil // zero in both encodings of integers
+	case opFlag:
+		return c.appendFlag(dst, cell), nil
+	case opFloat64Short:
+		return appendFloat(dst, float64(float32(math.Float64frombits(cell.Fixed64()))), 32), nil
 	case opBits:
 		var buf [8]byte
 		binary.LittleEndian.PutUint64(buf[:], cell.Uint())

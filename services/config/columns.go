@@ -47,23 +47,43 @@ func TinyIntConverter(class string) bool {
 	return class == "io.debezium.connector.binlog.converters.TinyIntOneToBooleanConverter" || class == "io.debezium.connector.mysql.converters.TinyIntOneToBooleanConverter"
 }
 
+// JDBCSinkConverter reports whether a class of the converters option is Debezium's converter for sinks that write what JDBC's drivers took a column for, which has
+// two names.
+func JDBCSinkConverter(class string) bool {
+	return class == "io.debezium.connector.binlog.converters.JdbcSinkDataTypesConverter" || class == "io.debezium.connector.mysql.converters.JdbcSinkDataTypesConverter"
+}
+
+// selectorsOf are the options of a known converter that choose columns; nil for a class that is not known.
+func selectorsOf(class string) []string {
+	switch {
+	case TinyIntConverter(class):
+		return []string{"selector"}
+	case JDBCSinkConverter(class):
+		return []string{"selector.boolean", "selector.real", "selector.string"}
+	}
+	return nil
+}
+
 // ofValueConverter reports whether an option belongs to one of the converters option.
 func (p *parser) ofValueConverter(option string) bool {
 	name, _, ok := strings.Cut(option, ".")
 	return ok && slices.Contains(withoutEmpty(p.in["converters"]), name)
 }
 
-// checkValueConverters warns of custom converters, which are Java classes, but for the one that is known, and of options that those do not have.
+// checkValueConverters warns of custom converters, which are Java classes, but for those that are known, and checks the selectors of these.
 func (p *parser) checkValueConverters() {
 	for _, name := range withoutEmpty(p.in["converters"]) {
 		class := trim(p.in[name+".type"])
-		if !TinyIntConverter(class) {
+		selectors := selectorsOf(class)
+		if selectors == nil {
 			p.warn("converters", fmt.Sprintf("converters: %s (%s.type=%s) is not run: custom converters are Java classes; values keep their default form", name, name, class))
 			continue
 		}
-		selector := name + ".selector"
-		if _, err := Patterns(p.in[selector]); err != nil {
-			p.problem(selector, "A comma-separated list of valid regular expressions is expected, but "+err.Error())
+		for _, s := range selectors {
+			selector := name + "." + s
+			if _, err := Patterns(p.in[selector]); err != nil {
+				p.problem(selector, "A comma-separated list of valid regular expressions is expected, but "+err.Error())
+			}
 		}
 	}
 }

@@ -271,6 +271,7 @@ func TestWarnings(t *testing.T) {
 		{"not honoured", with("post.processors=p"), []string{"post.processors is not honoured: post processors are Java classes and are not run"}},
 		{"an action without heartbeats", with("heartbeat.action.query=SELECT 1"), []string{"heartbeat.action.query is not run without heartbeats: set heartbeat.interval.ms"}},
 		{"a converter that is known", with("converters=b", "b.type=io.debezium.connector.binlog.converters.TinyIntOneToBooleanConverter", "b.selector=.*", "b.length.checker=false"), nil},
+		{"another converter that is known", with("converters=j", "j.type=io.debezium.connector.binlog.converters.JdbcSinkDataTypesConverter", "j.selector.boolean=.*", "j.treat.real.as.double=false"), nil},
 		{"a converter that is not", with("converters=b , c", "b.type=com.example.Mine", "b.x=y", "c.type=io.debezium.connector.mysql.converters.TinyIntOneToBooleanConverter", "d.x=y"), []string{
 			"d.x is an unknown option and is ignored",
 			"converters: b (b.type=com.example.Mine) is not run: custom converters are Java classes; values keep their default form"}},
