@@ -14,12 +14,11 @@ import (
 
 // A round's schedule follows from seed and number alone, and others have others.
 func TestScheduleFollowsFromSeed(t *testing.T) {
-	kinds, err := chosen(options{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	of := func(seed, n uint64) []int {
-		r := newRound(nil, options{seed: seed}, n, kinds)
+		r, err := newRound(nil, options{seed: seed}, n)
+		if err != nil {
+			t.Fatal(err)
+		}
 		return r.rnd.Perm(len(r.kinds))
 	}
 	if !slices.Equal(of(7, 3), of(7, 3)) {
@@ -32,11 +31,11 @@ func TestScheduleFollowsFromSeed(t *testing.T) {
 
 // What must stand alone is never in a schedule, and what is done for minutes only where it is asked for.
 func TestChosenFaults(t *testing.T) {
-	short, err := chosen(options{})
+	short, err := chosen(options{}, &adversary{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	long, err := chosen(options{long: true})
+	long, err := chosen(options{long: true}, &adversary{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,22 +52,21 @@ func TestChosenFaults(t *testing.T) {
 	if len(short) < 50 || len(long) <= len(short) {
 		t.Errorf("%d faults, %d with the long ones", len(short), len(long))
 	}
-	if _, err := chosen(options{only: "no such fault"}); err == nil || !strings.Contains(err.Error(), "no such fault") {
+	if _, err := chosen(options{only: "no such fault"}, &adversary{}); err == nil || !strings.Contains(err.Error(), "no such fault") {
 		t.Errorf("a name that no fault has: %v", err)
 	}
-	if _, err := chosen(options{only: "("}); err == nil {
+	if _, err := chosen(options{only: "("}, &adversary{}); err == nil {
 		t.Error("a bad expression is taken")
 	}
 }
 
 // Rounds in which tables change do nothing that takes etcd away for long.
 func TestRoundsWithStatements(t *testing.T) {
-	kinds, err := chosen(options{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for n := uint64(1); n <= 2; n++ {
-		r := newRound(nil, options{}, n, kinds)
+		r, err := newRound(nil, options{}, n)
+		if err != nil {
+			t.Fatal(err)
+		}
 		without := 0
 		for _, f := range r.kinds {
 			if withoutEtcd.MatchString(f.String()) {

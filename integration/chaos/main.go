@@ -70,7 +70,7 @@ func main() {
 
 // run does all rounds and says whether nothing was wrong.
 func run(ctx context.Context, o options) (good bool, err error) {
-	faults, err := chosen(o)
+	kinds, err := chosen(o, &adversary{})
 	if err != nil {
 		return false, err
 	}
@@ -88,7 +88,7 @@ func run(ctx context.Context, o options) (good bool, err error) {
 	if err := os.MkdirAll(o.report, 0o755); err != nil {
 		return false, err
 	}
-	log.Printf("seed %d, %d kinds of faults, reports in %s", o.seed, len(faults), o.report)
+	log.Printf("seed %d, %d kinds of faults, reports in %s", o.seed, len(kinds), o.report)
 	c, err := fault.Start(ctx, fault.Options{Dir: o.dir, Program: o.program, Seed: o.seed, Publishers: o.publishers, Brokers: 2, Replica: true, Log: log.Printf})
 	if err != nil {
 		return false, err
@@ -98,7 +98,10 @@ func run(ctx context.Context, o options) (good bool, err error) {
 	base := &base{c: c}
 	begin := time.Now()
 	for n := o.from; time.Since(begin) < o.duration && (o.rounds == 0 || n < o.from+uint64(o.rounds)) && ctx.Err() == nil; n++ {
-		r := newRound(c, o, n, faults)
+		r, err := newRound(c, o, n)
+		if err != nil {
+			return false, err
+		}
 		if err := r.run(ctx); err != nil {
 			r.wrong("the round could not go on: %v", err)
 			keepLogs(c, o.report, n)

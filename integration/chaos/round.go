@@ -24,6 +24,7 @@ type round struct {
 	o      options
 	n      uint64
 	kinds  []fault.Fault
+	own    adversary
 	rnd    *rand.Rand
 	load   *fault.Load
 	faults []check.Fault
@@ -33,14 +34,18 @@ type round struct {
 	broken bool
 }
 
-func newRound(c *fault.Cluster, o options, n uint64, kinds []fault.Fault) *round {
+func newRound(c *fault.Cluster, o options, n uint64) (*round, error) {
 	r := &round{c: c, o: o, n: n, rnd: rand.New(rand.NewPCG(o.seed, n))}
+	kinds, err := chosen(o, &r.own)
+	if err != nil {
+		return nil, err
+	}
 	for _, f := range kinds {
 		if !r.shaped() || !withoutEtcd.MatchString(f.String()) {
 			r.kinds = append(r.kinds, f)
 		}
 	}
-	return r
+	return r, nil
 }
 
 // wrong notes something that is wrong.
@@ -138,7 +143,15 @@ func (r *round) inject(ctx context.Context, s *fault.Stage, w *watch, f fault.Fa
 		r.wrong("%s: well only %.1f s after all was healed (I14)", f, took.Seconds())
 	}
 	gap := w.well()
-	r.faults = append(r.faults, check.Fault{AtMS: begin.UnixMilli(), UntilMS: until.UnixMilli(), Name: f.String(), RecoveredMS: max(took.Milliseconds(), 1), GapMS: gap.Milliseconds()})
+	x := check.Fault{AtMS: begin.UnixMilli(), UntilMS: until.UnixMilli(), Name: f.String(), RecoveredMS: max(took.Milliseconds(), 1), GapMS: gap.Milliseconds()}
+	several := r.own.take()
+	if len(several) == 0 {
+		r.faults = append(r.faults, x)
+	}
+	for _, name := range several { // each is an injection, and what was measured is of all of them
+		x.Name, x.Target = name, f.String()
+		r.faults = append(r.faults, x)
+	}
 	log.Printf("%-70s %5.1f s, gap %5.1f s, well after %.1f s", f, until.Sub(begin).Seconds(), gap.Seconds(), took.Seconds())
 	return nil
 }

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"regexp"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -16,12 +18,12 @@ import (
 )
 
 // chosen returns the faults that a schedule may have: those of the catalogue that can be healed and leave nothing behind, and those of this package.
-func chosen(o options) (out []fault.Fault, err error) {
+func chosen(o options, a *adversary) (out []fault.Fault, err error) {
 	only, err := regexp.Compile(o.only)
 	if err != nil {
 		return nil, fmt.Errorf("-only: %w", err)
 	}
-	for _, f := range append(fault.Catalogue(), own()...) {
+	for _, f := range append(fault.Catalogue(), a.own()...) {
 		if !f.Alone && (o.long || !f.Long) && only.MatchString(f.String()) {
 			out = append(out, f)
 		}
@@ -32,18 +34,32 @@ func chosen(o options) (out []fault.Fault, err error) {
 	return out, nil
 }
 
-// own are faults that only a long run has: lanes that move, and pairs of what else happens one by one.
-func own() []fault.Fault {
+// adversary does the faults that only a long run has.
+type adversary struct {
+	mu   sync.Mutex
+	done []string // troubles that were done since take
+}
+
+// take returns the troubles that were done since it was called last.
+func (a *adversary) take() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	done := a.done
+	a.done = nil
+	return done
+}
+
+// own are its faults: lanes that move, and several at once of what else happens one by one.
+func (a *adversary) own() []fault.Fault {
 	return []fault.Fault{
 		{ID: "L1", Name: "another number of tasks", Do: tasks},
 		{ID: "L2", Name: "publishers leave and come back", Do: leave},
 		{ID: "L3", Name: "capturers leave and come back", Do: replace},
-		{ID: "C1", Name: "two troubles at once", Do: pair},
-		{ID: "C1", Name: "three troubles at once", Do: func(s *fault.Stage, ctx context.Context) error { return together(s, ctx, 3) }},
+		{ID: "C1", Name: "two troubles at once", Do: func(s *fault.Stage, ctx context.Context) error { return a.together(s, ctx, 2) }},
+		{ID: "C1", Name: "three troubles at once", Do: func(s *fault.Stage, ctx context.Context) error { return a.together(s, ctx, 3) }},
+		{ID: "C1", Name: "six troubles, one every second", Do: a.rotated},
 	}
 }
-
-func pair(s *fault.Stage, ctx context.Context) error { return together(s, ctx, 2) }
 
 // tasks gives the connector another number of lanes, so that tables move between them.
 func tasks(s *fault.Stage, ctx context.Context) error {
@@ -101,7 +117,8 @@ type trouble struct {
 	do   func(s *fault.Stage, ctx context.Context, rnd *rand.Rand) error
 }
 
-var troubles = []trouble{
+// troubles are all there are.
+var troubles = [...]trouble{
 	{"a process killed", func(s *fault.Stage, _ context.Context, rnd *rand.Rand) error { return s.Kill(anyOf(s, rnd)) }},
 	{"a process killed and started", func(s *fault.Stage, ctx context.Context, rnd *rand.Rand) error { return s.Bounce(ctx, anyOf(s, rnd)) }},
 	{"a process stopped", func(s *fault.Stage, ctx context.Context, rnd *rand.Rand) error {
@@ -175,28 +192,48 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// together does several troubles at once. What one of them meets may be gone by another, which is what they are for: only what nobody did is an error.
-func together(s *fault.Stage, ctx context.Context, n int) error {
+// try does a trouble, and keeps its name if it could be done.
+func (a *adversary) try(s *fault.Stage, ctx context.Context, t trouble, rnd *rand.Rand) error {
+	if err := t.do(s, ctx, rnd); err != nil {
+		return fmt.Errorf("%s: %w", t.name, err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.done = append(a.done, "C1 among others: "+t.name)
+	return nil
+}
+
+// together does several troubles at once. What one of them meets may be gone by another, which is what they are for: only if nothing could be done that is an error.
+func (a *adversary) together(s *fault.Stage, ctx context.Context, n int) error {
 	var wg sync.WaitGroup
 	errs := make([]error, n)
 	for i := range n {
 		t, rnd := troubles[s.Rnd.IntN(len(troubles))], rand.New(rand.NewPCG(s.Rnd.Uint64(), 1))
 		wg.Go(func() {
 			wait(ctx, time.Duration(rnd.IntN(2000))*time.Millisecond)
-			if errs[i] = t.do(s, ctx, rnd); errs[i] != nil {
-				errs[i] = fmt.Errorf("%s: %w", t.name, errs[i])
-			}
+			errs[i] = a.try(s, ctx, t, rnd)
 		})
 	}
 	wg.Wait()
-	done := 0
-	for _, err := range errs {
-		if err == nil {
-			done++
-		}
+	if !slices.Contains(errs, nil) {
+		return fmt.Errorf("none of them could be done: %w", errors.Join(errs...))
 	}
-	if done == 0 {
-		return fmt.Errorf("none of them could be done: %v", errs)
+	return nil
+}
+
+// rotated begins a trouble every second, whatever the ones before it do.
+func (a *adversary) rotated(s *fault.Stage, ctx context.Context) error {
+	const n = 6
+	var wg sync.WaitGroup
+	errs := make([]error, n)
+	for i := range n {
+		t, rnd := troubles[s.Rnd.IntN(len(troubles))], rand.New(rand.NewPCG(s.Rnd.Uint64(), 1))
+		wg.Go(func() { errs[i] = a.try(s, ctx, t, rnd) })
+		wait(ctx, time.Second)
+	}
+	wg.Wait()
+	if !slices.Contains(errs, nil) {
+		return fmt.Errorf("none of them could be done: %w", errors.Join(errs...))
 	}
 	return nil
 }
