@@ -179,6 +179,9 @@ func (r *round) judge(ctx context.Context, w *watch) error {
 		r.n, len(r.faults), r.report.Changes, r.report.Events, r.report.Raw, r.report.Checkpoints, time.Since(begin).Seconds(), r.report.Count)
 	if len(r.report.Violations) > 0 {
 		keepLogs(r.c, r.o.report, r.n)
+		if err := r.evidence(ctx); err != nil {
+			r.wrong("its evidence could not be kept: %v", err)
+		}
 	}
 	return save(r.report, filepath.Join(r.o.report, fmt.Sprintf("round-%03d", r.n)))
 }

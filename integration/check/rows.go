@@ -109,7 +109,7 @@ func (r *rows) complete(table string, id int64, k *key) {
 	newest := k.count()
 	for v := from + 1; v <= newest; v++ {
 		if c := k.at(v); !c.seen {
-			j.fail("I1", named(table, id), "version %d (%c, transaction %d) is not in the topic, the newest there is %d of %d", v, c.op, c.txn, k.last, newest)
+			j.fail("I1", named(table, id), "version %d (%c, transaction %d) is not in the topic; a snapshot told version %d, the newest there is %d of %d", v, c.op, c.txn, k.base, k.last, newest)
 			return
 		}
 	}

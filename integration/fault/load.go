@@ -241,6 +241,15 @@ func (l *Load) JudgeWith(ctx context.Context, j *check.Judge) error {
 	return l.Histories(ctx, j)
 }
 
+// Files brings the log files of the server that is the source now into a folder.
+func (l *Load) Files(ctx context.Context, dir string) ([]string, error) {
+	n, err := l.c.node(l.c.Primary(l.Proxy))
+	if err != nil {
+		return nil, err
+	}
+	return history.Fetch(ctx, l.c.database, n.addr(), dir)
+}
+
 // Histories gives a judge what the server has committed, what is in the topics, and who had which lane.
 func (l *Load) Histories(ctx context.Context, j *check.Judge) error {
 	server := l.c.Primary(l.Proxy)
@@ -253,7 +262,7 @@ func (l *Load) Histories(ctx context.Context, j *check.Judge) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	files, err := history.Fetch(ctx, l.c.database, n.addr(), dir)
+	files, err := l.Files(ctx, dir)
 	if err != nil {
 		return err
 	}
