@@ -16,10 +16,11 @@ import (
 )
 
 // SchemaStore keeps the versions of the tables of a source. Put is idempotent: a version with the same table, file and position replaces the earlier one.
-// What was put before a subscription's rows went out must be there when another capturer loads it.
+// What was put before a subscription's rows went out must be there when another capturer loads it. Delete takes versions away by their table, file and position.
 type SchemaStore interface {
 	Load(ctx context.Context, source registry.SourceID) ([]registry.TableVersion, error)
 	Put(ctx context.Context, source registry.SourceID, versions ...registry.TableVersion) error
+	Delete(ctx context.Context, source registry.SourceID, versions ...registry.TableVersion) error
 }
 
 // MemoryStore is a SchemaStore that ends with its process.
@@ -54,6 +55,16 @@ func (m *MemoryStore) Put(_ context.Context, source registry.SourceID, versions 
 			continue
 		}
 		list[i] = v
+	}
+	return nil
+}
+
+// Delete implements SchemaStore.
+func (m *MemoryStore) Delete(_ context.Context, source registry.SourceID, versions ...registry.TableVersion) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, v := range versions {
+		m.versions[source] = slices.DeleteFunc(m.versions[source], sameKey(v))
 	}
 	return nil
 }
@@ -228,7 +239,7 @@ func validAt(flavor config.Flavor, from *rowv1.Position, at *place, sets map[str
 
 // validAtPosition is validAt for two positions, strictly: a is before b.
 func validAtPosition(flavor config.Flavor, a, b *rowv1.Position, sets map[string]*gtid.Set) bool {
-	if a.GetFile() == b.GetFile() && a.GetPos() == b.GetPos() {
+	if a.GetFile() == b.GetFile() && a.GetPos() == b.GetPos() && a.GetServerUuid() == b.GetServerUuid() {
 		return false
 	}
 	p := place{file: b.GetFile(), pos: b.GetPos(), uuid: b.GetServerUuid()}

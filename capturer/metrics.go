@@ -10,8 +10,8 @@ import (
 
 // metrics are the capturer's, by source. Readers add to them at boundaries, not per row.
 type metrics struct {
-	rows, bytes, events, transactions, reconnects, resets, tableErrors, statements, copiedRows, copiedBytes *prometheus.CounterVec
-	connections, subscribers, lag                                                                           *prometheus.GaugeVec
+	rows, bytes, events, transactions, reconnects, resets, tableErrors, statements, copiedRows, copiedBytes, pruned *prometheus.CounterVec
+	connections, subscribers, lag                                                                                   *prometheus.GaugeVec
 }
 
 // counts is what a reader has done since it last told the metrics.
@@ -40,6 +40,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		statements:   counter("rowmesh_capturer_uncaptured_statements_total", "Row changes that the log holds only as statements."),
 		copiedRows:   counter("rowmesh_capturer_snapshot_rows_total", "Rows that snapshots sent between those of the log."),
 		copiedBytes:  counter("rowmesh_capturer_snapshot_bytes_total", "Bytes of those rows, packed."),
+		pruned:       counter("rowmesh_capturer_pruned_versions_total", "Versions of tables taken from the store because no place in the log needs them."),
 		connections:  gauge("rowmesh_capturer_connections", "Open binlog connections."),
 		subscribers:  gauge("rowmesh_capturer_subscribers", "Open subscriptions."),
 		lag:          gauge("rowmesh_capturer_lag_seconds", "Age of the newest event that the shared reader has read; 0 at the end of the log."),

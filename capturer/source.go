@@ -24,6 +24,7 @@ type dbSource struct {
 	logger   *slog.Logger
 	serverID uint32        // of the first reader; 0: random like the others'
 	patience time.Duration // see the constant
+	prunes   prunes
 
 	ahead ahead
 
@@ -40,7 +41,7 @@ type dbSource struct {
 
 func newSource(id registry.SourceID, server Server, store SchemaStore, pool *capture.Pool, m *metrics, logger *slog.Logger, serverID uint32) *dbSource {
 	return &dbSource{
-		id: id, server: server, history: newHistory(store, id), pool: pool, metrics: m, logger: logger.With("source", string(id)), serverID: serverID, patience: patience,
+		id: id, server: server, history: newHistory(store, id), pool: pool, metrics: m, logger: logger.With("source", string(id)), serverID: serverID, patience: patience, prunes: prunes{pruneEvery, pruneGrace},
 		starts: make(chan *reader), closed: make(chan struct{}), readers: make(map[*reader]bool), subs: make(map[*feed]bool),
 	}
 }
@@ -65,6 +66,10 @@ func (s *dbSource) run(ctx context.Context, over func() error) {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		s.history.writeBehind(gctx, s.logger)
+		return nil
+	})
+	g.Go(func() error {
+		s.prune(gctx)
 		return nil
 	})
 	g.Go(func() error {

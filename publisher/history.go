@@ -83,7 +83,7 @@ func (s *scribe) write(ctx context.Context, e *convert.Encoder, d *capturev1.Ddl
 	for i := range records {
 		if records[i].Position == nil { // what holds where the lane goes on: snapshot.mode=recovery
 			at := proto.CloneOf(s.t.place.taken.Source)
-			at.Snapshot, at.ServerId = "INITIAL", 0
+			at.Snapshot, at.ServerId, at.TsSec = "INITIAL", 0, s.t.p.out.now().Unix()
 			records[i].Position = at
 		}
 		s.value = records[i].Append(s.value[:0])

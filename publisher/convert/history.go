@@ -70,8 +70,10 @@ func (e *Encoder) historyModel(t *rowv1.Table) *history.Table {
 }
 
 func (e *Encoder) historyColumn(c *rowv1.Column) history.Column {
+	// A column that may be null has a default. MariaDB's parser sees no default but those whose value it tells.
+	hasDefault := c.Nullable || c.HasDefault && (c.DefaultExpression != nil || !e.modes.mariadb)
 	out := history.Column{Name: c.Name, JdbcType: jdbcType(c), TypeName: c.TypeName, TypeExpression: c.TypeExpression, Position: int64(c.Position), Optional: c.Nullable,
-		AutoIncrement: c.AutoIncrement, Generated: c.Generated, HasDefault: c.HasDefault || c.Generated && c.Nullable}
+		AutoIncrement: c.AutoIncrement, Generated: c.Generated, HasDefault: hasDefault}
 	if out.TypeExpression == "" {
 		out.TypeExpression = c.TypeName
 	}

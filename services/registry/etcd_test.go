@@ -357,6 +357,15 @@ func TestTables(t *testing.T) {
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 		t.Fatal(diff)
 	}
+	if err := tables.Delete(ctx, "h:1", want[:250]...); err != nil { // more than a transaction holds
+		t.Fatal(err)
+	}
+	if got, err = tables.Load(ctx, "h:1"); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want[250:], got, protocmp.Transform()); diff != "" {
+		t.Fatal(diff)
+	}
 	if err := tables.Drop(ctx, "h:1"); err != nil {
 		t.Fatal(err)
 	}

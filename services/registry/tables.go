@@ -115,6 +115,25 @@ func (t TableStore) Put(ctx context.Context, source SourceID, versions ...TableV
 	return flush()
 }
 
+// Delete removes versions. A failure may leave some of them.
+func (t TableStore) Delete(ctx context.Context, source SourceID, versions ...TableVersion) error {
+	for len(versions) > 0 {
+		n := min(len(versions), tableTxnOps)
+		ops := make([]clientv3.Op, n)
+		for i, v := range versions[:n] {
+			ops[i] = clientv3.OpDelete(t.key(source, v))
+		}
+		versions = versions[n:]
+		cctx, cancel := t.s.call(ctx)
+		_, err := t.s.client.Txn(cctx).Then(ops...).Commit()
+		cancel()
+		if err != nil {
+			return fmt.Errorf("remove versions of tables of source %s: %w", source, classify(err))
+		}
+	}
+	return nil
+}
+
 // Drop removes all versions of a source's tables.
 func (t TableStore) Drop(ctx context.Context, source SourceID) error {
 	ctx, cancel := t.s.call(ctx)
