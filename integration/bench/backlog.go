@@ -238,9 +238,9 @@ func (b *bench) seed(ctx context.Context, adm *kadm.Client, topic string, l back
 	})
 }
 
-// ends sums the end offsets of a topic.
-func ends(ctx context.Context, adm *kadm.Client, topic string) (n int64) {
-	l, err := adm.ListEndOffsets(ctx, topic)
+// ends sums the end offsets of topics.
+func ends(ctx context.Context, adm *kadm.Client, topics ...string) (n int64) {
+	l, err := adm.ListEndOffsets(ctx, topics...)
 	if err != nil {
 		return 0
 	}

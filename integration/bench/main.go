@@ -26,6 +26,8 @@ import (
 
 type options struct {
 	rows, singles, big int
+	wide, narrow       int // of snapshots
+	tables, threads    int
 	rival              bool
 	only, profile      string
 }
@@ -38,8 +40,12 @@ func main() {
 	flag.IntVar(&o.rows, "rows", 3_000_000, "row changes of bulk and narrow: a third each inserts, updates, deletes")
 	flag.IntVar(&o.singles, "singles", 300_000, "rows of the backlogs of small transactions")
 	flag.IntVar(&o.big, "big", 500_000, "rows of the one transaction of bigtx")
+	flag.IntVar(&o.wide, "snapshot-wide", 2_000_000, "wide rows of snapshots")
+	flag.IntVar(&o.narrow, "snapshot-narrow", 10_000_000, "narrow rows of snapshots")
+	flag.IntVar(&o.tables, "snapshot-tables", 1000, "tables that the rows of snapshot-many are in")
+	flag.IntVar(&o.threads, "snapshot-threads", 4, "readers of the snapshots that have several")
 	flag.BoolVar(&o.rival, "rival", false, "measure a real Debezium too")
-	flag.StringVar(&o.only, "only", "", "comma-separated measures: bulk, narrow, singles, tx10, bigtx, latency, idle20 (default: all)")
+	flag.StringVar(&o.only, "only", "", "comma-separated measures: bulk, narrow, singles, tx10, bigtx, snapshot-wide, snapshot-narrow, snapshot-many, latency, idle20 (default: all)")
 	flag.StringVar(&o.profile, "profile", "", "folder for CPU and heap profiles of the capturer and the publisher during the backlogs")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -95,7 +101,7 @@ func run(ctx context.Context, o options) error {
 		s := &subject{name: "Debezium", rest: "http://" + p.Addr, procs: []*servers.Process{p}, more: map[string]string{
 			"max.batch.size": "8192", "max.queue.size": "65536", "poll.interval.ms": "5",
 			"producer.override.linger.ms": "5", "producer.override.batch.size": "524288",
-		}, repeat: 3} // a JVM is fast from its third run on
+		}, ways: rivalWays(o), repeat: 3} // a JVM is fast from its third run on
 		if err := b.measure(ctx, s); err != nil {
 			return err
 		}
@@ -111,7 +117,7 @@ func (b *bench) mesh(ctx context.Context, dir string) error {
 		return err
 	}
 	defer etcd.Close()
-	s := &subject{name: "rowmesh", repeat: 1, pprof: map[string]string{}}
+	s := &subject{name: "rowmesh", repeat: 1, ways: ownWays(b.o), pprof: map[string]string{}}
 	extra := map[string][]string{}
 	for _, role := range []string{"capturer", "publisher"} {
 		port, err := servers.FreePort()

@@ -25,12 +25,14 @@ type bench struct {
 	o                          options
 	db, kafka                  *servers.Process
 	throughput, delays, idling table
+	copying                    table
 }
 
 func newBench(o options, db, kafka *servers.Process) *bench {
 	return &bench{o: o, db: db, kafka: kafka,
 		throughput: table{title: "backlog; CPU in us/row", columns: []string{"k rows/s", "own", "database", "broker", "RSS MB"}},
 		delays:     table{title: "commit to consumer, ms", columns: []string{"p50", "p90", "p99"}},
+		copying:    table{title: "snapshot; CPU in us/row", columns: []string{"k rows/s", "own", "database", "broker", "RSS MB", "stall ms"}},
 		idling:     table{title: fmt.Sprintf("%d foreign transactions, s", idleTransactions), columns: []string{"alone", "with", "own CPU", "database", "dumps", "RSS MB"}},
 	}
 }
@@ -44,6 +46,7 @@ type subject struct {
 	pprof  map[string]string // of some process by name: host:port of its /debug/pprof
 	more   map[string]string // options of its connectors
 	repeat int               // backlogs are drained this often, the last counts
+	ways   []way             // how snapshots are taken
 }
 
 func (s *subject) everything() []*servers.Process { return slices.Concat(s.procs, s.others) }
@@ -73,7 +76,7 @@ func (b *bench) load(ctx context.Context) error {
 		return err
 	}
 	defer c.Close()
-	q := []string{"create database " + database, fmt.Sprintf(wideTable, database+".lat"), fmt.Sprintf(wideTable, database+".foreign_rows")}
+	q := []string{"create database " + database, "create table " + database + ".stalls (id int primary key, at datetime(6))", fmt.Sprintf(wideTable, database+".lat"), fmt.Sprintf(wideTable, database+".foreign_rows")}
 	for _, l := range backlogs(b.o) {
 		q = append(q, fmt.Sprintf(l.shape, database+"."+l.name))
 	}
@@ -94,6 +97,13 @@ func (b *bench) measure(ctx context.Context, s *subject) error {
 			}
 		}
 	}
+	for _, c := range copies(b.o) {
+		if b.o.wants(c.name) {
+			if err := b.snapshot(ctx, s, c); err != nil {
+				return fmt.Errorf("%s: %s: %w", s.name, c.name, err)
+			}
+		}
+	}
 	if b.o.wants("latency") {
 		for _, rate := range []int{50, 1000} {
 			if err := b.latency(ctx, s, rate); err != nil {
@@ -110,7 +120,7 @@ func (b *bench) measure(ctx context.Context, s *subject) error {
 }
 
 func (b *bench) print(w io.Writer) {
-	for _, t := range []*table{&b.throughput, &b.delays, &b.idling} {
+	for _, t := range []*table{&b.throughput, &b.copying, &b.delays, &b.idling} {
 		t.print(w)
 	}
 }
@@ -162,19 +172,7 @@ func (s *subject) ready(ctx context.Context, limit time.Duration) error {
 
 // connector creates a connector on one table that starts at the end of the log, and waits until it runs.
 func (b *bench) connector(ctx context.Context, s *subject, name, table string) error {
-	host, port, _ := net.SplitHostPort(b.db.Addr)
-	c := map[string]string{
-		"connector.class": "io.debezium.connector.mysql.MySqlConnector", "tasks.max": "1", "database.hostname": host, "database.port": port,
-		"database.user": servers.ConnectorUser, "database.password": servers.ConnectorPass, "database.server.id": fmt.Sprint(7000 + time.Now().UnixNano()%50000),
-		"topic.prefix": name, "database.include.list": database, "table.include.list": database + "." + table, "snapshot.mode": "no_data",
-		"schema.history.internal.kafka.bootstrap.servers": b.kafka.Addr, "schema.history.internal.kafka.topic": "history-" + name,
-		"key.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter": "org.apache.kafka.connect.json.JsonConverter",
-		"key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false", "schema.history.internal.store.only.captured.databases.ddl": "true",
-	}
-	for k, v := range s.more {
-		c[k] = v
-	}
-	if _, err := s.call(ctx, http.MethodPost, "/connectors", map[string]any{"name": name, "config": c}); err != nil {
+	if err := s.create(ctx, name, b.config(s, name, database+"."+table)); err != nil {
 		return err
 	}
 	return poll(ctx, time.Minute, func() error {
@@ -185,6 +183,28 @@ func (b *bench) connector(ctx context.Context, s *subject, name, table string) e
 		}
 		return err
 	})
+}
+
+func (s *subject) create(ctx context.Context, name string, config map[string]string) error {
+	_, err := s.call(ctx, http.MethodPost, "/connectors", map[string]any{"name": name, "config": config})
+	return err
+}
+
+// config is that of a connector on some tables.
+func (b *bench) config(s *subject, name, tables string) map[string]string {
+	host, port, _ := net.SplitHostPort(b.db.Addr)
+	c := map[string]string{
+		"connector.class": "io.debezium.connector.mysql.MySqlConnector", "tasks.max": "1", "database.hostname": host, "database.port": port,
+		"database.user": servers.ConnectorUser, "database.password": servers.ConnectorPass, "database.server.id": fmt.Sprint(7000 + time.Now().UnixNano()%50000),
+		"topic.prefix": name, "database.include.list": database, "table.include.list": tables, "snapshot.mode": "no_data",
+		"schema.history.internal.kafka.bootstrap.servers": b.kafka.Addr, "schema.history.internal.kafka.topic": "history-" + name,
+		"key.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+		"key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false", "schema.history.internal.store.only.captured.databases.ddl": "true",
+	}
+	for k, v := range s.more {
+		c[k] = v
+	}
+	return c
 }
 
 // profileTime is the length of CPU profiles: a backlog of the default size takes about ten seconds.
