@@ -41,6 +41,9 @@ type Result struct {
 // historyTopic stands for the topic of the schema history.
 const historyTopic = "«history»"
 
+// historyOf is the topic of the schema history that the base options name.
+func historyOf(name string) string { return "history-" + name }
+
 // runner runs one case.
 type runner struct {
 	*Target
@@ -68,7 +71,7 @@ func (t *Target) Play(ctx context.Context, run Run) (res Result, err error) {
 	if r.stream, err = streamed(run.Dir, t.Engine, name); err != nil {
 		return res, err
 	}
-	r.inputs, r.histories = inputs(r.stream), append(histories(r.c, r.stream, name), "history-"+name)
+	r.inputs, r.histories = inputs(r.stream), append(histories(r.c, r.stream, name), historyOf(name))
 	defer func() {
 		for _, c := range r.sessions {
 			c.Close()
@@ -132,7 +135,7 @@ func (r *runner) prepare(ctx context.Context) (map[string]string, error) {
 		"schema.history.internal.store.only.captured.databases.ddl": "true", "poll.interval.ms": "50",
 	})
 	for k, v := range r.c.Config {
-		config[k] = strings.ReplaceAll(v, "$DB", r.name)
+		config[k] = strings.NewReplacer("$DB", r.name, "$KAFKA", r.Kafka).Replace(v)
 		if v == "<unset>" || strings.HasPrefix(k, "_") { // what begins with _ is for the runner
 			delete(config, k)
 		}
@@ -280,11 +283,9 @@ func (r *runner) direct(ctx context.Context, verb, arg string) error {
 		_, err := r.ask(ctx, http.MethodPatch, "/connectors/"+r.Connector+"/config", arg)
 		return err
 	case "kafka":
-		f := strings.SplitN(arg, " ", 3)
-		if len(f) != 3 {
-			return fmt.Errorf("needs a topic, a key and a value")
-		}
-		return r.Client.ProduceSync(ctx, &kgo.Record{Topic: f[0], Key: []byte(f[1]), Value: []byte(f[2])}).FirstErr()
+		return r.produce(ctx, arg)
+	case "records":
+		return r.records(ctx, arg)
 	}
 	return fmt.Errorf("the directive is not known")
 }
