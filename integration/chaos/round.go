@@ -125,7 +125,8 @@ func (r *round) inject(ctx context.Context, s *fault.Stage, w *watch, f fault.Fa
 	dctx, cancel := context.WithTimeout(ctx, doLimit)
 	err := f.Do(s, dctx)
 	cancel()
-	if err != nil {
+	ctx, interrupted := context.WithoutCancel(ctx), ctx.Err() != nil // what was begun is healed
+	if err != nil && !interrupted {
 		r.wrong("%s: %v", f, err)
 		keepLogs(r.c, r.o.report, r.n)
 	}
