@@ -45,10 +45,7 @@ func (r *run) define(c *cut) error {
 				return err
 			}
 		}
-		for _, t := range c.tables {
-			if t.database != d.Name || t.create == "" {
-				continue
-			}
+		for _, t := range r.tellingOrder(c.defined(d.Name)) {
 			if err := r.tell(last); err != nil {
 				return err
 			}
@@ -59,6 +56,16 @@ func (r *run) define(c *cut) error {
 		last.Marker = rowv1.Marker_MARKER_LAST // no row comes after it
 	}
 	return r.tell(last)
+}
+
+// defined are the tables of a database whose definition could be read.
+func (c *cut) defined(database string) (out []*table) {
+	for _, t := range c.tables {
+		if t.database == database && t.create != "" {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 func (r *run) defineDatabase(d Database) error {
