@@ -40,10 +40,13 @@ func (n *Notification) Value() []byte {
 	b = append(b, `,"additional_data":{`...)
 	names := make([]string, 0, len(n.Data))
 	for name := range n.Data {
-		names = append(names, name)
+		if name != connectorName {
+			names = append(names, name)
+		}
 	}
 	slices.Sort(names)
-	// Debezium copies the members into a HashMap, which is as large as one for them without the last, connector_name.
+	// Debezium copies the members into a HashMap that is as large as it must be for them, and adds the connector's name.
+	names = append(names, connectorName)
 	for i, name := range jsontext.HashOrder(names, capacityFor(len(names)-1)) {
 		if i > 0 {
 			b = append(b, ',')
