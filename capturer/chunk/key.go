@@ -118,16 +118,20 @@ func (k Key) Text(t *rowv1.Table, cells []row.Cell) string {
 const Null = "NULL"
 
 func text(c *rowv1.Column, cell *row.Cell) string {
+	if cell.Null {
+		return "null"
+	}
 	switch c.Kind {
 	case rowv1.Kind_KIND_INT:
 		return strconv.FormatInt(cell.Int(), 10)
 	case rowv1.Kind_KIND_UINT, rowv1.Kind_KIND_YEAR, rowv1.Kind_KIND_BIT:
 		return strconv.FormatUint(cell.Uint(), 10)
+	case rowv1.Kind_KIND_FLOAT32:
+		return strconv.FormatFloat(float64(float32From(cell)), 'g', -1, 32)
+	case rowv1.Kind_KIND_FLOAT64:
+		return strconv.FormatFloat(float64From(cell), 'g', -1, 64)
 	}
-	if cell.Null {
-		return "null"
-	}
-	return row.Text(c, cell)
+	return strings.ToValidUTF8(row.Text(c, cell), "\uFFFD")
 }
 
 // Literal spells a value so that the server compares a column with it as with the value itself: in the column's type and collation, without loss.
