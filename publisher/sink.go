@@ -68,8 +68,12 @@ func (t *task) newEncoder(cfg *config.Connector) (*convert.Encoder, error) {
 	if t.stage != nil {
 		cfg = encoderConfig(*cfg)
 	}
+	complete, err := t.postProcess(cfg)
+	if err != nil {
+		return nil, err
+	}
 	return convert.New(cfg, convert.Options{
-		Shapes: t.stage != nil, RunID: t.p.cfg.RunID, TaskID: int(t.id.Task), Now: func() int64 { return t.p.out.now().UnixNano() },
+		Complete: complete, Shapes: t.stage != nil, RunID: t.p.cfg.RunID, TaskID: int(t.id.Task), Now: func() int64 { return t.p.out.now().UnixNano() },
 		Tolerate: cfg.ErrorsTolerance == "all" || leavesOut(cfg.EventFailure), Blocking: t.waitsBehind(),
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/rowmesh/rowmesh/publisher/convert"
 	"github.com/rowmesh/rowmesh/publisher/kafka"
 	"github.com/rowmesh/rowmesh/publisher/lane"
+	"github.com/rowmesh/rowmesh/publisher/reselect"
 	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/failpoint"
@@ -58,6 +59,7 @@ type task struct {
 	stage    *stage // nil: what the encoder writes is sent
 	careful  careful
 	patience patience
+	reselect *reselect.Processor // post.processors; nil: none
 	encoded  convert.Output
 	stream   *pump
 	action   *action  // heartbeat.action.query; nil: none
@@ -498,6 +500,7 @@ func (t *task) release() {
 		t.producer, t.topics, t.out = nil, nil, nil
 	}
 	t.stage.close()
+	t.reselect.Close()
 	t.encoder, t.stage, t.begun = nil, nil, false
 }
 

@@ -131,6 +131,11 @@ func (e *Encoder) groupRows(b *rowv1.Batch, payload []byte, now int64, out *Outp
 		}
 		arena, records, counted := len(out.Arena), len(out.Records), e.txn.total
 		e.index = i
+		if e.opts.Complete != nil && (g.op == row.Create || g.op == row.Update) {
+			if err := e.completed(); err != nil {
+				return err
+			}
+		}
 		if err := e.row(out); err != nil {
 			if g.counted {
 				e.txn.uncount(g.plan.name, e.txn.total-counted)
@@ -216,6 +221,22 @@ func (e *Encoder) complete() {
 			e.cells[1][i] = e.cells[0][i]
 		}
 	}
+}
+
+// completed lets the options complete the after image. What an update leaves out is taken from the before image first.
+func (e *Encoder) completed() error {
+	g := &e.group
+	if g.op == row.Update && g.flags&row.PartialAfter != 0 {
+		e.complete()
+	}
+	r := Row{Table: g.plan.table, After: e.cells[1][:len(g.plan.table.Columns)]}
+	for i := range g.plan.key {
+		r.Key = append(r.Key, g.plan.key[i].index)
+	}
+	for i := range g.plan.value {
+		r.Value = append(r.Value, g.plan.value[i].index)
+	}
+	return e.opts.Complete(r)
 }
 
 func sameCell(a, b *row.Cell) bool {

@@ -22,11 +22,22 @@ type Options struct {
 	Now func() int64
 	// Tolerate collects rows that cannot be converted in Output.Failed instead of stopping at the first (errors.tolerance=all).
 	Tolerate bool
+	// Complete may give the image behind an insert or update of the log other values before it is converted; nil: none are wanted. Its error ends the batch as it is.
+	Complete func(r Row) error
 	// Blocking is the transaction that the stream waits behind while a blocking snapshot is read; rows of a snapshot have its GTID, server and thread, as
 	// Debezium's have. Nil: another snapshot.
 	Blocking *Behind
 	// Shapes gives each record its Shape, for who reads the payloads again. Then the config's converters should have no schemas of their own.
 	Shapes bool
+}
+
+// Row is a row whose image may be completed. All of it is only good during the call.
+type Row struct {
+	Table *rowv1.Table
+	// Key are the columns of the message key, Value those that the value has.
+	Key, Value []int
+	// After is the image, a cell for each column of the table. What Complete puts in is its own.
+	After []row.Cell
 }
 
 // Behind is a transaction.

@@ -2,11 +2,14 @@ package convert
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rowmesh/rowmesh/services/config"
+	"github.com/rowmesh/rowmesh/services/row"
 )
 
 // TestPieces: however a batch is cut, the records are those of the whole, and no piece is larger than the limit and one row.
@@ -56,5 +59,50 @@ func TestPieces(t *testing.T) {
 	var out Output
 	if err := encoder().Pieces(batch, &out, 1, func() error { return full }); err != full {
 		t.Errorf("got %v, want what take returned", err)
+	}
+}
+
+// Complete sees inserts and updates of the log, with what an update leaves out taken from the row before, and what it puts in is converted. Its error ends the batch.
+func TestRowsAreCompleted(t *testing.T) {
+	var seen []string
+	var fail error
+	enc := newEncoder(t, nil)
+	enc.opts.Complete = func(r Row) error {
+		seen = append(seen, fmt.Sprint(r.Table.Table, r.Key, r.Value, r.After[1].Present))
+		if !r.After[1].Present {
+			r.After[1] = row.Cell{Present: true, Data: []byte("read again")}
+		}
+		return fail
+	}
+	value := func(op byte, flags byte, images ...[]byte) (string, error) {
+		var out Output
+		b := oneGroup(op, flags, 1, images...)
+		if err := enc.Batch(b, &out); err != nil {
+			return "", err
+		}
+		return string(out.Bytes(out.Records[0].Value)), nil
+	}
+	without := image(true, 5, nil, 7, "NULL")
+	for _, c := range []struct {
+		op    byte
+		flags byte
+		rows  [][]byte
+		want  string
+	}{
+		{'c', row.PartialAfter, [][]byte{without}, `"note":"read again"`},
+		{'u', row.PartialAfter, [][]byte{image(false, 5, "kept", 6, "NULL"), without}, `"after":{"id":5,"note":"kept","n":7`},
+		{'r', 0, [][]byte{image(false, 5, "a", 6, "NULL")}, `"note":"a"`},
+		{'d', 0, [][]byte{image(false, 5, "a", 6, "NULL")}, `"note":"a"`},
+	} {
+		if got, err := value(c.op, c.flags, c.rows...); err != nil || !strings.Contains(got, c.want) {
+			t.Errorf("%c: %s, %v, want %s", c.op, got, err, c.want)
+		}
+	}
+	if d := cmp.Diff([]string{"t[0] [0 1 2 3] false", "t[0] [0 1 2 3] true"}, seen); d != "" {
+		t.Error(d)
+	}
+	fail = errors.New("the server is away")
+	if _, err := value('c', 0, image(false, 5, "a", 6, "NULL")); !errors.Is(err, fail) {
+		t.Errorf("error %v", err)
 	}
 }

@@ -40,6 +40,7 @@ func (p *parser) build() *Connector {
 	}
 	c.Errors = p.errors()
 	c.QueueBytes, c.Retries = p.queueBytes(), p.retries()
+	c.Reselects = p.reselects()
 	p.buildConnection(c)
 	p.buildFilters(c)
 	p.buildValues(c)

@@ -66,6 +66,8 @@ type Connector struct {
 	EventFailure       FailureMode // event.processing.failure.handling.mode: rows that cannot be read or converted
 	InconsistentSchema FailureMode // inconsistent.schema.handling.mode: rows of tables that no statement and no snapshot has told of
 
+	Reselects []Reselect // post.processors
+
 	// Events.
 	TombstonesOnDelete    bool   // tombstones.on.delete
 	SkippedOperations     string // skipped.operations as op letters: "t"

@@ -138,6 +138,9 @@ func TestErrors(t *testing.T) {
 		{"GTID sources chosen twice", with("gtid.source.includes=a", "gtid.source.excludes=b"), []string{debezium("gtid.source.excludes", "Cannot specify GTID excludes when includes are provided.")}},
 		{"columns chosen twice", with("column.include.list=a.b.c", "column.exclude.list=a.b.d"), []string{debezium("column.exclude.list", `"column.include.list" is already specified`)}},
 		{"lineage", with("openlineage.integration.enabled=true"), []string{"The 'openlineage.integration.enabled' option is not supported: no lineage events are sent; remove the option"}},
+		{"options of a post processor", with("post.processors=r", "r.type="+ReselectClass, "r.reselect.null.values=x"), []string{debezium("r.reselect.null.values", "Either 'true' or 'false' is expected")}},
+		{"columns of a post processor", with("post.processors=r", "r.type="+ReselectClass, "r.reselect.columns.include.list=("), []string{
+			debezium("r.reselect.columns.include.list", list+"Unclosed group near index 1\n(")}},
 		{"queue", with("max.queue.size=10", "max.batch.size=100"), []string{debezium("max.queue.size", "Must be larger than the maximum batch size")}},
 		{"queue without room", with("max.queue.size=0"), []string{debezium("max.queue.size", "A positive queue size is required"), debezium("max.queue.size", "Must be larger than the maximum batch size")}},
 		{"operations", with("skipped.operations=c,x"), []string{debezium("skipped.operations", "Invalid operation")}},
@@ -268,7 +271,9 @@ func TestWarnings(t *testing.T) {
 	}{
 		{"tuning of the JVM", with("max.queue.size=100000", "poll.interval.ms=10", "driver.socketTimeout=1", "schema.history.internal.kafka.topic=t", "internal.x=y", "consumer.override.x=y"), nil},
 		{"a default asks for nothing", with("snapshot.query.mode=select_all", "event.processing.failure.handling.mode=FAIL", "heartbeat.action.query="), nil},
-		{"not honoured", with("post.processors=p"), []string{"post.processors is not honoured: post processors are Java classes and are not run"}},
+		{"post processor that is not", with("post.processors=p", "p.type=com.example.Mine"), []string{
+			"post.processors: p (p.type=com.example.Mine) is not run: post processors other than io.debezium.processors.reselect.ReselectColumnsPostProcessor are Java classes"}},
+		{"post processor that is known", with("post.processors=r", "r.type="+ReselectClass, "r.reselect.null.values=false", "r.reselect.columns.include.list=a.b:c"), nil},
 		{"an action without heartbeats", with("heartbeat.action.query=SELECT 1"), []string{"heartbeat.action.query is not run without heartbeats: set heartbeat.interval.ms"}},
 		{"a converter that is known", with("converters=b", "b.type=io.debezium.connector.binlog.converters.TinyIntOneToBooleanConverter", "b.selector=.*", "b.length.checker=false"), nil},
 		{"another converter that is known", with("converters=j", "j.type=io.debezium.connector.binlog.converters.JdbcSinkDataTypesConverter", "j.selector.boolean=.*", "j.treat.real.as.double=false"), nil},
@@ -362,6 +367,8 @@ func TestBuild(t *testing.T) {
 		{"GTID sources", with("gtid.source.excludes=a-.*,b"), func(c *Connector) any { return c.ExcludeGTIDs }, []string{"(?i)^(?:a-.*)$", "(?i)^(?:b)$"}},
 		{"GTID sources of positions only", with("gtid.source.includes=a", "gtid.source.filter.dml.events=false"), func(c *Connector) any { return c.IncludeGTIDs }, []string(nil)},
 		{"GTID sources of the start", with("gtid.source.includes=a", "gtid.source.filter.dml.events=false"), func(c *Connector) any { return c.StartGTIDs }, SourceFilter{Include: []string{"(?i)^(?:a)$"}}},
+		{"reselect", with("post.processors=r,s", "r.type="+ReselectClass, "r.reselect.null.values=FALSE", "r.reselect.error.handling.mode=Fail", "r.reselect.columns.exclude.list=a.b:c", "r.reselect.use.event.key=true"),
+			func(c *Connector) any { return c.Reselects }, []Reselect{{Exclude: []string{"(?i)^(?:a.b:c)$"}, Unavailable: true, EventKey: true, Fails: true}}},
 		{"query timeout", with("database.query.timeout.ms=1500"), func(c *Connector) any { return c.QueryTimeout }, 1500 * time.Millisecond},
 		{"session variables", with("database.sessionVariables=a=1", "driver.sessionVariables=sql_mode='A,B'; @x = IF(1,2,3) ,wait_timeout=9,", "database.initial.statements=SET b=2"),
 			func(c *Connector) any { return c.InitialStatements }, []string{"SET b=2", "SET SESSION sql_mode='A,B'", "SET @x = IF(1,2,3)", "SET SESSION wait_timeout=9"}},

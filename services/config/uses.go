@@ -14,7 +14,7 @@ func (p *parser) checkUses() {
 	for _, name := range p.keys() {
 		o, ok := p.cat.find(name)
 		switch {
-		case !ok && p.ofValueConverter(name):
+		case !ok && (p.ofValueConverter(name) || p.ofPostProcessor(name)):
 		case !ok:
 			p.warn(name, fmt.Sprintf("%s is an unknown option and is ignored", name))
 		case isDefault(o, p.in[name]):
@@ -30,6 +30,7 @@ func (p *parser) checkUses() {
 		p.checkPluginUses()
 	}
 	p.checkValueConverters()
+	p.checkPostProcessors()
 	p.checkTopicCreation()
 	p.checkProducer()
 	p.checkHistory()
