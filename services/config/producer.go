@@ -65,6 +65,9 @@ var producerOptions = map[string]producerOption{
 	"metadata.max.idle.ms":                  {kind: "LONG"},
 }
 
+// kafkaSerializers begins the names of the serializers that every worker has.
+const kafkaSerializers = "org.apache.kafka.common.serialization."
+
 var compressions = []string{"none", "gzip", "snappy", "lz4", "zstd"}
 
 // checkProducer checks the overrides as the Java producer parses them, and warns of those that are not taken.
@@ -82,6 +85,8 @@ func (p *parser) checkProducer() {
 			p.warn(name, fmt.Sprintf("%s is an unknown option and is ignored", name))
 		case bits > 0 && err != nil:
 			p.fail(name, fmt.Sprintf("Invalid value %s for configuration %s: Not a number of type %s", v, java, o.kind))
+		case strings.HasSuffix(java, ".serializer") && !strings.HasPrefix(v, kafkaSerializers):
+			p.fail(name, fmt.Sprintf("Invalid value %s for configuration %s: Class %s could not be found.", v, java, v))
 		case o.why != "":
 			p.warn(name, fmt.Sprintf("%s is not honoured: %s", name, o.why))
 		case java == "compression.type" && !contains(compressions, strings.ToLower(v)):

@@ -103,9 +103,8 @@ func Departures() map[string]map[int]Departure {
 		"39-topic-creation":           nil,
 		"40-exactly-once-options":     {0: {Status: 201, Contains: "rest-mis-136", Why: exactlyOnce}},
 		"41-overrides-providers-secrets": {
-			1:  {Status: 400, Contains: "Invalid value x for configuration batch.size: Not a number of type INT", Why: clientsFault},
-			5:  {Status: 201, Contains: "rest-mis-148", Why: "serializers are Java classes and not used, with a warning"},
-			14: {Status: 200, Contains: "rest-mis-148", Why: "as step 5"},
+			1: {Status: 400, Contains: "Invalid value x for configuration batch.size: Not a number of type INT", Why: clientsFault},
+			5: {Status: 400, Contains: "Invalid value com.example.Nope for configuration key.serializer: Class com.example.Nope could not be found.", Why: clientsFault},
 		},
 		"42-mariadb-invalid": {5: {Status: 400, Contains: "0 is no port", Why: noPort}, 23: {Status: 201, Contains: "rest-mbad-175", Why: exactlyOnce}},
 	}
