@@ -293,6 +293,9 @@ func TestBrokenRulesAreFound(t *testing.T) {
 
 // TestOnlyTaggedBuildsAreBroken proves that no other build has anything of the broken rules, and that those with the tag can be built.
 func TestOnlyTaggedBuildsAreBroken(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a package: not under -short")
+	}
 	const publisher = "github.com/rowmesh/rowmesh/publisher"
 	for tag, want := range map[string]string{"": "sound.go", "broken": "broken.go"} {
 		out, err := exec.CommandContext(t.Context(), "go", "list", "-tags", tag, "-f", "{{range .GoFiles}}{{.}} {{end}}", publisher).Output()
