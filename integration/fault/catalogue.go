@@ -18,6 +18,8 @@ type Fault struct {
 	Long bool
 	// Alone: it may not be joined with others, nor come in a random schedule, because it asks for something exact or leaves something behind.
 	Alone bool
+	// OneLane: more than one lane of the load would tell some changes again, as their documentation says.
+	OneLane bool
 	// Do does it, verifies that it took effect, and heals what Cluster.Heal does not. What must hold while it lasts is an error too if it does not.
 	Do func(s *Stage, ctx context.Context) error
 }

@@ -353,7 +353,7 @@ func (c *Cluster) Logs() string {
 		}
 		slices.SortFunc(files, func(a, b string) int { return len(a) - len(b) + 2*strings.Compare(a, b) })
 		text, _ := os.ReadFile(files[len(files)-1])
-		fmt.Fprintf(&b, "log of %s (%s):\n%s\n", name, filepath.Base(files[len(files)-1]), text[max(0, len(text)-2500):])
+		fmt.Fprintf(&b, "log of %s (%s):\n%s\n", name, filepath.Base(files[len(files)-1]), text[max(0, len(text)-1500):])
 	}
 	return b.String()
 }

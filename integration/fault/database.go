@@ -3,6 +3,7 @@ package fault
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/client"
+	"github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/go-mysql-org/go-mysql/replication"
 
 	"github.com/rowmesh/rowmesh/deploy/servers"
 )
@@ -244,6 +247,29 @@ func (c *Cluster) copyData(server, to string, back bool) error {
 		return err
 	}
 	return os.CopyFS(dest, os.DirFS(from))
+}
+
+// dump reads the log of a server under a server id, as a replica does, until stop is called.
+func (c *Cluster) dump(ctx context.Context, server string, id uint32) (stop func(), err error) {
+	n, err := c.node(server)
+	if err != nil {
+		return nil, err
+	}
+	at, err := c.Ask(ctx, server, "show binary log status")
+	if err != nil {
+		return nil, err
+	}
+	b := replication.NewBinlogSyncer(replication.BinlogSyncerConfig{ServerID: id, Flavor: "mysql", Host: "127.0.0.1", Port: uint16(n.port), User: servers.RootUser, DisableRetrySync: true, Logger: slog.New(slog.DiscardHandler)})
+	s, err := b.StartSync(mysql.Position{Name: at, Pos: 4})
+	if err != nil {
+		b.Close()
+		return nil, err
+	}
+	if _, err := s.GetEvent(ctx); err != nil {
+		b.Close()
+		return nil, fmt.Errorf("read the log of %s with server id %d: %w", server, id, err)
+	}
+	return b.Close, nil
 }
 
 // hostPort splits a proxy's address for a connector's config.

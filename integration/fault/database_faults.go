@@ -55,6 +55,7 @@ func (s *Stage) errant(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.Load.errant = true
 	table := fmt.Sprintf("%s.errant%d", s.Load.W.Database, s.Rnd.IntN(1_000_000))
 	if err := s.Exec(ctx, s.Primary(Source), "create table "+table+" (k bigint primary key, version bigint not null)"); err != nil {
 		return err

@@ -30,7 +30,7 @@ func etcdFaults() []Fault {
 		{ID: "E7", Name: "slow etcd", Do: (*Stage).etcdSlow},
 		{ID: "E8", Name: "etcd has no space", Alone: true, Do: (*Stage).noSpace},
 		{ID: "E9", Name: "etcd goes back to an old state", Alone: true, Do: (*Stage).restored},
-		{ID: "E9", Name: "etcd lost altogether", Alone: true, Do: (*Stage).etcdLost},
+		{ID: "E9", Name: "etcd lost altogether", Alone: true, OneLane: true, Do: (*Stage).etcdLost},
 		{ID: "E10", Name: "garbage in the keys of lanes, sources and members", Do: (*Stage).garbage},
 	}
 }
@@ -128,7 +128,19 @@ func (s *Stage) leaseRevoked(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	id, err := s.leaseOf(ctx, name)
+	if err != nil {
+		return err
+	}
 	return s.withEtcd(ctx, func(ctx context.Context, cl *clientv3.Client) error {
+		_, err = cl.Revoke(ctx, id)
+		return err
+	})
+}
+
+// leaseOf returns a publisher's lease.
+func (s *Stage) leaseOf(ctx context.Context, name string) (id clientv3.LeaseID, err error) {
+	err = s.withEtcd(ctx, func(ctx context.Context, cl *clientv3.Client) error {
 		r, err := cl.Get(ctx, prefix+"/members/publisher/"+name)
 		if err != nil {
 			return err
@@ -136,9 +148,10 @@ func (s *Stage) leaseRevoked(ctx context.Context) error {
 		if len(r.Kvs) != 1 || r.Kvs[0].Lease == 0 {
 			return fmt.Errorf("%s has no lease: %v", name, r.Kvs)
 		}
-		_, err = cl.Revoke(ctx, clientv3.LeaseID(r.Kvs[0].Lease))
-		return err
+		id = clientv3.LeaseID(r.Kvs[0].Lease)
+		return nil
 	})
+	return id, err
 }
 
 // phantom stops the coordinator that waits to lead past its lease, and deletes the leader's key meanwhile: who wakes up may not take itself for the leader.

@@ -1,12 +1,15 @@
 package fault
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/rowmesh/rowmesh/integration/harness"
+	"github.com/rowmesh/rowmesh/services/failpoint"
 )
 
 func TestMain(m *testing.M) {
@@ -97,13 +100,92 @@ func judge(t *testing.T, l *Load) {
 	}
 }
 
-// TestFaults does the faults of groups P, N, E, K, M, G, D and T, one after the other, to a running load, and judges the whole history of each group.
+// TestFaults does the faults of all groups, one after the other, to a running load, and judges the whole history of each group. One cluster is used for all: to start it takes
+// as long as ten faults.
 func TestFaults(t *testing.T) {
-	c := start(t, Options{Brokers: 2, Replica: true, EtcdQuota: 24 << 20})
-	for _, g := range []struct{ name, letters string }{{"processes", "PGDT"}, {"network", "N"}, {"etcd", "E"}, {"kafka", "K"}, {"database", "M"}} {
+	c := start(t, Options{Brokers: 2, Replica: true, Spare: true, EtcdQuota: 24 << 20})
+	config := WideConfig()
+	config["database.ssl.mode"] = "disabled" // so that bytes of the log can be changed on their way
+	for _, g := range []struct{ name, letters string }{{"processes", "P"}, {"network", "N"}, {"streams", "GCDT"}, {"etcd", "E"}, {"kafka", "K"}} {
 		t.Run(g.name, func(t *testing.T) {
 			c.Options.Log = t.Logf
-			faults(t, stage(t, c, LoadOptions{Name: "fault-" + g.name}), Group(g.letters))
+			all := slices.DeleteFunc(Group(g.letters), func(f Fault) bool { return f.OneLane })
+			faults(t, stage(t, c, LoadOptions{Name: "fault-" + g.name, Config: config}), all)
+		})
+	}
+	t.Run("one lane", func(t *testing.T) {
+		c.Options.Log = t.Logf
+		all := slices.DeleteFunc(Catalogue(), func(f Fault) bool { return !f.OneLane })
+		faults(t, stage(t, c, LoadOptions{Name: "fault-lane", Tasks: 1, Config: config}), all)
+	})
+	t.Run("snapshots", func(t *testing.T) { testSnapshots(t, c) })
+	t.Run("statements", func(t *testing.T) { testScripts(t, c) })
+	t.Run("database", func(t *testing.T) {
+		c.Options.Log = t.Logf
+		faults(t, stage(t, c, LoadOptions{Name: "fault-database", Config: config}), Group("M"))
+	})
+	t.Run("stops", func(t *testing.T) { testStops(t, c) })
+	t.Run("points", func(t *testing.T) {
+		passed := c.Passed()
+		for _, name := range failpoint.All() {
+			if !passed[name] {
+				t.Errorf("no process has passed the failpoint %s", name)
+			}
+		}
+	})
+}
+
+// testScripts does to one connector what statements can do.
+func testScripts(t *testing.T, c *Cluster) {
+	c.Options.Log = t.Logf
+	s := stage(t, c, LoadOptions{Name: "fault-statements", Proxy: Spare, Tasks: 1, Tables: 1, Writers: 1})
+	for _, x := range Scripts() {
+		t.Run(x.ID+" "+x.Name, func(t *testing.T) {
+			if err := s.RunScript(t.Context(), x); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if err := s.Load.Quiesce(); err != nil {
+		t.Error(err)
+	}
+	if err := s.Load.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// testStops does what a lane does not live through by itself, each to a connector of its own, while a load on another server goes on. Last comes a failover that loses what
+// was told: it ends the pair.
+func testStops(t *testing.T, c *Cluster) {
+	c.Options.Log = t.Logf
+	other := stage(t, c, LoadOptions{Name: "fault-others"})
+	for i, x := range append(Stops(), LostFailover()) {
+		t.Run(x.String(), func(t *testing.T) {
+			if x.Long && !full() {
+				t.Skip("takes long: set ROWMESH_FULL=1")
+			}
+			if x.Proxy == "" {
+				x.Proxy = Spare
+				defer func() {
+					if err := other.Load.Settled(t.Context(), settleLimit); err != nil {
+						t.Errorf("others: %v", err)
+					}
+				}()
+			} else {
+				judge(t, other.Load)
+			}
+			p, err := c.NewPlace(t.Context(), fmt.Sprintf("stop-%d", i), x.Proxy, x.Config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			begin := time.Now()
+			if err := x.Do(p, t.Context()); err != nil {
+				t.Error(err)
+			}
+			t.Logf("%.1f s", time.Since(begin).Seconds())
+			if err := p.Remove(t.Context()); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }

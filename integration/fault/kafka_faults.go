@@ -200,7 +200,7 @@ func (s *Stage) quota(ctx context.Context) error {
 func (s *Stage) diskFull(ctx context.Context) error {
 	name := s.other()
 	pid := s.Process(name).PID()
-	if err := unix.Prlimit(pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 4096, Max: 4096}, nil); err != nil {
+	if _, err := limit(pid, unix.RLIMIT_FSIZE, 4096); err != nil {
 		return fmt.Errorf("limit the files of %s: %w", name, err)
 	}
 	if err := s.ended(ctx, name); err != nil {

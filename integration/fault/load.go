@@ -32,7 +32,9 @@ type Load struct {
 	end    context.CancelFunc
 	ended  chan error
 	// moved: the source has had another primary. Files and positions of checkpoints are then of different servers, and GTIDs are what they are compared by.
-	moved  bool
+	moved bool
+	// errant: a server has had transactions that the one before it had not. Places by GTID are then no beginnings of one log, and the judge does without checkpoints.
+	errant bool
 	faults []check.Fault
 }
 
@@ -283,6 +285,9 @@ func (l *Load) Histories(ctx context.Context, j *check.Judge) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	run := history.Run{Files: files, Kafka: l.c.Kafkas()[0], Prefix: l.Name, Database: l.W.Database, Offsets: l.c.offsets, Accounts: traffic.AccountTable, ByGTID: l.moved}
+	if l.errant {
+		run.Offsets = ""
+	}
 	if err := run.Judge(ctx, j); err != nil {
 		return err
 	}

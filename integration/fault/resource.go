@@ -5,34 +5,95 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
-	"github.com/rowmesh/rowmesh/services/failpoint"
+	"golang.org/x/sys/unix"
+
+	"github.com/rowmesh/rowmesh/deploy/servers"
 )
 
-// streamFaults are group G.
-func streamFaults() []Fault {
+// resourceFaults are groups D and T.
+func resourceFaults() []Fault {
 	return []Fault{
-		{ID: "G1", Name: "a message of the row stream is left out", Do: message("drop")},
-		{ID: "G1", Name: "a message of the row stream comes twice", Do: message("twice")},
-		{ID: "G5", Name: "what was sent never arrives, as the publisher dies", Do: crashAt((*Stage).worker, failpoint.Convert, 2)},
+		{ID: "D1", Name: "no space for a publisher's log", Do: noSpaceFor((*Stage).worker)},
+		{ID: "D1", Name: "no space for a capturer's log", Do: noSpaceFor((*Stage).capturer)},
+		{ID: "D3", Name: "no processor time to spare", Do: (*Stage).starved},
+		{ID: "T2", Name: "a publisher whose clocks are a day ahead", Do: (*Stage).clockAhead},
 	}
 }
 
-// message does something to one message of the row stream, which the publisher must notice.
-func message(action string) func(*Stage, context.Context) error {
+// noSpaceFor lets no file of a process grow: all that it writes is its log, which must not matter.
+func noSpaceFor(who pick) func(*Stage, context.Context) error {
 	return func(s *Stage, ctx context.Context) error {
-		name, err := s.capturer(ctx)
+		name, err := who(s, ctx)
 		if err != nil {
 			return err
 		}
-		return s.AtPoint(ctx, name, failpoint.Send, action, 5)
+		back, err := limit(s.Process(name).PID(), unix.RLIMIT_FSIZE, 1)
+		if err != nil {
+			return fmt.Errorf("limit the files of %s: %w", name, err)
+		}
+		if err := s.apply(ctx, Rule{From: name, Reset: true}, 2*time.Second, 30*time.Second); err != nil { // something to log
+			return err
+		}
+		if !s.Alive(name) {
+			return fmt.Errorf("%s has ended because it could not write its log", name)
+		}
+		return back()
 	}
 }
 
-// resourceFaults are groups D and T.
-func resourceFaults() []Fault { return nil }
+// starved takes the processors away with loops that do nothing.
+func (s *Stage) starved(ctx context.Context) error {
+	for i := range 4 * runtime.NumCPU() {
+		p, err := servers.Spawn(fmt.Sprintf("loop-%d", i), s.Dir, s.logFile("loop"), nil, time.Second, "sh", "-c", "while :; do :; done")
+		if err != nil {
+			return err
+		}
+		defer p.Kill()
+	}
+	return s.pause(ctx, 4*time.Second, time.Minute)
+}
+
+// clockAhead starts a publisher again in a time namespace of its own.
+func (s *Stage) clockAhead(ctx context.Context) error {
+	name, err := s.worker(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.Kill(name); err != nil {
+		return err
+	}
+	m := s.Members[name]
+	args := append([]string{"unshare", "-T", "--monotonic", "86400", "--boottime", "86400", s.Program}, m.Args...)
+	p, err := servers.Spawn(name, s.Dir, s.logFile(name), []string{"ROWMESH_FAILPOINTS=" + s.pointFile(name)}, 10*time.Second, args...)
+	if err != nil {
+		return fmt.Errorf("a process with clocks of its own: %w", err)
+	}
+	s.mu.Lock()
+	s.procs[name] = p
+	s.mu.Unlock()
+	if err := s.Load.Recovered(ctx, time.Now(), settleLimit); err != nil {
+		return err
+	}
+	for _, other := range s.Names("publisher") { // its turn
+		if other != name {
+			if err := s.Kill(other); err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.Load.Recovered(ctx, time.Now(), settleLimit); err != nil {
+		return err
+	}
+	if !s.Alive(name) {
+		return fmt.Errorf("%s with clocks of its own has ended: %v", name, p.Err())
+	}
+	return s.Kill(name)
+}
 
 // big commits one transaction of n rows in a table of its own, and waits until all have come.
 func (s *Stage) big(ctx context.Context, n int) error {

@@ -22,7 +22,12 @@ type Seen struct {
 	Key, Version int64
 	// CommittedMS is the source's time of the change.
 	CommittedMS int64
+	// Value is the record's; of the first hundred events of a table only, so that long runs are not kept in memory.
+	Value []byte
 }
+
+// maxValues is how many of a table are kept.
+const maxValues = 100
 
 // Stream follows a connector's topics as a consumer of committed records does. Unlike the mesh it reaches the brokers past the proxies.
 type Stream struct {
@@ -84,6 +89,9 @@ func (s *Stream) take(r *kgo.Record) {
 	x := Seen{Op: v.Op[0], Key: -1, Version: -1, CommittedMS: v.Source.TsMS}
 	if key, version, err := history.Newest(r.Value); err == nil {
 		x.Key, x.Version = key, version
+	}
+	if len(s.tables[table]) < maxValues {
+		x.Value = r.Value
 	}
 	s.tables[table] = append(s.tables[table], x)
 	s.newest[table] = max(s.newest[table], x.CommittedMS)
