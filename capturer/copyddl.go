@@ -80,6 +80,8 @@ func (c *copier) altered(ch *schema.Change) {
 		switch {
 		case ch.Type == schema.TruncateTable || ch.After == nil:
 			c.complete(j, "")
+		case ch.Type == schema.CreateTable && ch.PreviousTable == "": // all that is in it is in the log
+			j.gen++
 		case ch.PreviousTable != "" && ch.PreviousDatabase+"."+ch.PreviousTable != name:
 			c.anew(j)
 		case j.full != nil && !keeps(j.full, ch.After, j.cursor.SurrogateKey), j.full == nil && len(j.cursor.Border) > 0:
@@ -104,6 +106,7 @@ func (c *copier) each(f func(*job)) {
 // anew lets a table be read from its beginning. Requires: mu.
 func (c *copier) anew(j *job) {
 	j.gen++
+	j.ending = nil
 	j.cursor.Border, j.cursor.Last, j.cursor.MaxKey = nil, nil, ""
 	j.rows = 0
 	c.encode()

@@ -136,7 +136,7 @@ func (t *turn) prepare(ctx context.Context) (bool, error) {
 	if t.seen, isNew = c.feed.schema(st.shape); isNew {
 		c.untold(t.seen)
 	}
-	if j.initial && len(j.cursor.Border) == 0 && !chunkable(c.feed.open.Snapshot, st.shape) {
+	if j.initial && j.cursor.Chunks == 0 && !chunkable(c.feed.open.Snapshot, st.shape) {
 		// It was read before the log, or has come since, and the log has its rows.
 		return false, t.end(ctx, capturev1.SnapshotState_SNAPSHOT_STATE_SUCCEEDED, "")
 	}
