@@ -46,7 +46,14 @@ func encode(t testing.TB, cfg *config.Connector, staged bool, messages []*captur
 	if s != nil {
 		s.contextHeaders(enc.ContextHeaders())
 	}
+	return encodeBy(t, enc, s, messages)
+}
+
+// encodeBy is encode by an encoder and a stage, nil for none.
+func encodeBy(t testing.TB, enc *convert.Encoder, s *stage, messages []*capturev1.SubscribeResponse) []string {
+	t.Helper()
 	var out []string
+	var err error
 	for _, m := range messages {
 		var o convert.Output
 		switch m := m.Message.(type) {

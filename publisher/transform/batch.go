@@ -104,6 +104,7 @@ func newForeign(o options) (*foreign.Client, error) {
 		Dial: o.env.Dial, Log: o.env.Log.With("transform", strings.TrimSuffix(strings.TrimPrefix(o.prefix, "transforms."), ".")),
 		Patience: minForeignPatience, MaxWait: time.Minute,
 	}
+	cfg.RawNulls = strings.EqualFold(strings.TrimSpace(o.raw["value.converter.replace.null.with.default"]), "false")
 	if ms, err := strconv.Atoi(strings.TrimSpace(o.raw["errors.retry.timeout"])); err == nil && ms > 0 {
 		cfg.Patience = min(time.Duration(ms)*time.Millisecond, maxForeignPatience)
 	}

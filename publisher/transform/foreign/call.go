@@ -122,7 +122,7 @@ func (cl *call) data(d record.Data, used map[uint32]bool) (*transformv1.Data, er
 	}
 	var err error
 	// Nulls that read as a default are sent as the default, the others as null: so a null is a null on the other side.
-	out.Json, err = (&record.JSON{NullDefault: true}).AppendPayload(nil, d.Schema, d.Value)
+	out.Json, err = (&record.JSON{NullDefault: !cl.c.cfg.RawNulls}).AppendPayload(nil, d.Schema, d.Value)
 	return out, err
 }
 

@@ -44,6 +44,8 @@ type Config struct {
 	Patience, MaxWait time.Duration
 	// MaxRecords and MaxBytes bound one call, unless a single record is larger.
 	MaxRecords, MaxBytes int
+	// RawNulls: nulls are sent as null though their schema has a default, because the converter writes them so.
+	RawNulls bool
 	// Dial connects.
 	Dial func(address string) (*grpc.ClientConn, error)
 	// Log takes the name and version of the server.
