@@ -121,17 +121,6 @@ func histories(c Case, stream []string, name string) (topics []string) {
 	return topics
 }
 
-// historiesOf is histories for the case in a folder.
-func historiesOf(dir, engine string) ([]string, error) {
-	c, err := Load(dir)
-	if err != nil {
-		return nil, err
-	}
-	name := nameOf(dir)
-	stream, err := streamed(dir, engine, name)
-	return histories(c, stream, name), err
-}
-
 // nameOf is the name of the database of the case in a folder, and of its topics' prefix.
 func nameOf(dir string) string { return strings.ReplaceAll(filepath.Base(dir), "-", "_") }
 

@@ -15,7 +15,7 @@
 //	schemas.ENGINE.jsonl   the schemas that it refers to
 //	end.ENGINE.json        how it ended
 //
-// In options "<unset>" removes one, and $DB is the case's database: its name with _ for -, $KAFKA the brokers. Base options (see runner.prepare) are JSON converters with schemas, and topic prefix
+// In options "<unset>" removes one, and $DB is the case's database: its name with _ for -. Base options (see runner.prepare) are JSON converters with schemas, and topic prefix
 // and captured database are that name. Options that begin with _ are the runner's: _marker_topic. restart stops the connector before stream.sql and resumes it
 // after it; noStream says that it never streams.
 //
@@ -27,7 +27,6 @@
 //	--@ await;                    waits until all that was written so far has arrived
 //	--@ config {"k":"v"};         PATCH of the connector's config; null removes
 //	--@ kafka TOPIC KEY VALUE;    produces a record
-//	--@ records TOPIC N;          waits until a topic has so many records
 //
 // Each case is a database and a connector of its own on one mesh; cases run side by side. A table zz_marker, whose records are left out, tells when the connector has caught
 // up.
@@ -40,7 +39,8 @@
 //
 // key and value are the raw text, null for none; keyBase64 and valueBase64 take the place of what is not UTF-8. Where a text is {"schema":S,"payload":P} it
 // holds P, and keySchema or valueSchema the number, from 0, of the line of schemas.ENGINE.jsonl that holds S: together they are the exact bytes again. The topic
-// «history» is the schema history, in the topic that the base options name; others that a case names for it keep their names.
+// «history» is the schema history, in the topic that the base options name; others that a case names for it keep their names. It is not compared
+// where the recording ends with a failure.
 //
 // end.ENGINE.json holds offsets, as GET /connectors/NAME/offsets tells them when the connector is stopped; failed and status, where it failed; or create, the answer to the
 // request that should have created it. Addresses in texts are «url».

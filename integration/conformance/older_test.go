@@ -118,7 +118,7 @@ var caseTime = regexp.MustCompile(`"ts_(ms|us|ns)":(#|` + fixed + `\d*)`)
 func ageless(s stream, schemaChanges string) stream {
 	out := stream{}
 	for at, recs := range s {
-		if at == schemaChanges {
+		if at == schemaChanges || at == historyTopic+"/0" {
 			continue
 		}
 		for _, r := range recs {

@@ -108,7 +108,7 @@ func (r *runner) read(ctx context.Context) ([]*kgo.Record, error) {
 				delete(left, at)
 			}
 			if !x.Attrs.IsControl() && !strings.HasSuffix(x.Topic, "zz_marker") {
-				if slices.Contains(r.histories, x.Topic) {
+				if x.Topic == historyOf(r.name) {
 					x.Topic = historyTopic
 				}
 				recs = append(recs, x)

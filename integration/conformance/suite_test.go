@@ -58,6 +58,10 @@ func (s *suite) run(t *testing.T, c Case, dir, engine string) {
 		}
 		came := actual(got.Records)
 		unsure(s.allowed, filepath.Base(dir), engine, came)
+		if end.Failed != "" { // the history of the recording ends where Debezium died, and of ours nobody knows how often the lane had started
+			delete(want, historyTopic+"/0")
+			delete(came, historyTopic+"/0")
+		}
 		bad, told := compare(want, came, *differences)
 		told = append(told, compareEnds(end, got.End)...)
 		if differ = bad; len(told) > 0 {
