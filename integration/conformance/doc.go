@@ -15,7 +15,7 @@
 //	schemas.ENGINE.jsonl   the schemas that it refers to
 //	end.ENGINE.json        how it ended
 //
-// In options "<unset>" removes one, and $DB is the case's database: its name with _ for -. Base options (see runner.prepare) are JSON converters with schemas, and topic prefix
+// In options "<unset>" removes one, and $DB is the case's database: its name with _ for -, $KAFKA the brokers. Base options (see runner.prepare) are JSON converters with schemas, and topic prefix
 // and captured database are that name. Options that begin with _ are the runner's: _marker_topic. restart stops the connector before stream.sql and resumes it
 // after it; noStream says that it never streams.
 //
@@ -27,6 +27,7 @@
 //	--@ await;                    waits until all that was written so far has arrived
 //	--@ config {"k":"v"};         PATCH of the connector's config; null removes
 //	--@ kafka TOPIC KEY VALUE;    produces a record
+//	--@ records TOPIC N;          waits until a topic has so many records
 //
 // Each case is a database and a connector of its own on one mesh; cases run side by side. A table zz_marker, whose records are left out, tells when the connector has caught
 // up.
