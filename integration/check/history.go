@@ -29,7 +29,7 @@ type Event struct {
 	Version int64
 	// Op is 'c', 'u', 'd', or 'r' for a row of a snapshot.
 	Op byte
-	// Hash as in Change. Before is that of the before image; 0 where there is none.
+	// Hash as in Change; that of a snapshot row may be 0, where a statement has changed its columns since the change. Before is that of the before image; 0 where there is none.
 	Hash, Before uint64
 	// Moves as in Change; Money says that the table holds money.
 	Moves int64

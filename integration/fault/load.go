@@ -284,7 +284,8 @@ func (l *Load) Histories(ctx context.Context, j *check.Judge) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
-	run := history.Run{Files: files, Kafka: l.c.Kafkas()[0], Prefix: l.Name, Database: l.W.Database, Offsets: l.c.offsets, Accounts: traffic.AccountTable, ByGTID: l.moved}
+	run := history.Run{Files: files, Kafka: l.c.Kafkas()[0], Prefix: l.Name, Database: l.W.Database, Offsets: l.c.offsets, Accounts: traffic.AccountTable,
+		Shapes: traffic.ShapeTable, ByGTID: l.moved}
 	if l.errant {
 		run.Offsets = ""
 	}

@@ -12,6 +12,9 @@ import (
 	"github.com/go-mysql-org/go-mysql/mysql"
 )
 
+// ShapeTable is what the names of tables of Shapes begin with.
+const ShapeTable = "shape"
+
 // Shapes is a workload on tables shape0, shape1, ...: rows are written while the tables' columns, indexes and partitions change. At its end each row is changed once
 // more, so that its last image has the columns that the table has then.
 type Shapes struct {
@@ -27,7 +30,7 @@ type Shapes struct {
 
 func (x *Shapes) create() (q []string) {
 	for t := range x.Tables {
-		q = append(q, fmt.Sprintf("create table %s.shape%d (k bigint primary key, version bigint not null, note varchar(100))", x.Database, t))
+		q = append(q, fmt.Sprintf("create table %s.%s%d (k bigint primary key, version bigint not null, note varchar(100))", x.Database, ShapeTable, t))
 	}
 	return q
 }
@@ -75,7 +78,7 @@ func (r *shapeRows) write(ctx context.Context) error {
 
 // row changes one row.
 func (r *shapeRows) row(t, key int, remove bool) work {
-	table := fmt.Sprintf("shape%d", t)
+	table := fmt.Sprintf("%s%d", ShapeTable, t)
 	id := fmt.Sprint(table, "/", key)
 	r.version[id]++
 	v := r.version[id]
@@ -96,7 +99,7 @@ func (r *shapeRows) touch() error {
 	defer s.close()
 	for t := range r.Tables {
 		for k := range r.Keys {
-			if !r.alive[fmt.Sprintf("shape%d/%d", t, k)] {
+			if !r.alive[fmt.Sprintf("%s%d/%d", ShapeTable, t, k)] {
 				continue
 			}
 			if err := s.commit(r.row(t, k, false)); err != nil {
@@ -121,7 +124,7 @@ func (x *Shapes) change(ctx context.Context) error {
 	for pause(ctx, x.Every); ctx.Err() == nil; pause(ctx, x.Every) {
 		t := rnd.IntN(x.Tables)
 		q, after := x.statement(rnd, columns[t], &next)
-		if err := s.define(fmt.Sprintf("alter table shape%d %s", t, q)); err != nil {
+		if err := s.define(fmt.Sprintf("alter table %s%d %s", ShapeTable, t, q)); err != nil {
 			return err
 		}
 		columns[t] = after
