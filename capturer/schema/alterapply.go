@@ -58,7 +58,7 @@ func (def *alterDef) apply(t *table, p *parser, base charset) error {
 	if err := t.check(); err != nil {
 		return err
 	}
-	t.finish(keyNow, added)
+	t.finish(keyNow, added, p.ApplyOptions)
 	return nil
 }
 

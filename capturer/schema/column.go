@@ -303,6 +303,9 @@ func (d *columnDef) resolve(table charset, flavor config.Flavor, opts ApplyOptio
 	}
 }
 
+// zeroTimestamp is the default of a TIMESTAMP that is NOT NULL and has none (explicit_defaults_for_timestamp=OFF).
+const zeroTimestamp = "0000-00-00 00:00:00"
+
 // implicitTimestamps applies what explicit_defaults_for_timestamp=OFF means for a table: of its TIMESTAMP columns that are NOT NULL and have no default, the first
 // one of all TIMESTAMP columns takes the current time, the others the zero time. The server does so with each ALTER TABLE, also to columns that it leaves alone.
 func (t *table) implicitTimestamps() {
@@ -317,7 +320,7 @@ func (t *table) implicitTimestamps() {
 				// As with ON UPDATE behind a default: see columnAttribute.
 				c.DefaultExpression, c.AutoIncrement, c.Generated = ptr(epochDefault), t.flavor != config.MariaDB, t.flavor != config.MariaDB
 			} else {
-				c.DefaultExpression = ptr("0000-00-00 00:00:00")
+				c.DefaultExpression = ptr(zeroTimestamp)
 			}
 		}
 		first = false

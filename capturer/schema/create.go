@@ -243,7 +243,7 @@ func (def *createDef) build(t *table, base charset, opts ApplyOptions) error {
 			return err
 		}
 	}
-	t.finish(nil, 0)
+	t.finish(nil, 0, opts)
 	return nil
 }
 

@@ -224,14 +224,17 @@ func (t *table) placeHashes() {
 // the key of before, by the names of now, as long as its columns are there, also when the unique index that it came from is dropped; else, of the
 // indexes that the statement added (from added on), the first unique one without NULLs. The server puts those on whole columns before those on
 // prefixes. A table that loses its primary key has none, whatever other unique indexes it has.
-func (t *table) finish(before []string, added int) {
+func (t *table) finish(before []string, added int, opts ApplyOptions) {
 	t.placeHashes()
 	t.key = nil
 	if i := t.index(primaryName); i >= 0 {
 		for _, n := range t.indexes[i].columns {
 			c := t.column(n)
-			c.Nullable = false
 			c.HasDefault = c.HasDefault && c.DefaultExpression != nil
+			if c.Nullable && !c.HasDefault && opts.ImplicitTimestamp && c.Kind == rowv1.Kind_KIND_TIMESTAMP {
+				c.HasDefault, c.DefaultExpression = true, ptr(zeroTimestamp) // also the first one: that it is NOT NULL is known too late for the current time
+			}
+			c.Nullable = false
 		}
 		t.key = slices.Clone(t.indexes[i].columns)
 		return
