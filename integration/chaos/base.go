@@ -126,6 +126,8 @@ func address(dir, member string) (string, error) {
 
 // metrics reads a process's metrics.
 func metrics(ctx context.Context, addr string) (u usage, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
 	q, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/metrics", nil)
 	if err != nil {
 		return u, err
