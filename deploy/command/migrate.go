@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -216,13 +217,10 @@ func (m *migration) enter(ctx context.Context, a *api, name, state string) error
 }
 
 // giveBack moves one connector to Kafka Connect.
-func (m *migration) giveBack(ctx context.Context, here, there *api, name string) error {
+func (m *migration) giveBack(ctx context.Context, here, there *api, name string) (err error) {
 	var cfg map[string]string
 	if err := here.get(ctx, connectorPath(name, "config"), &cfg); err != nil {
 		return err
-	}
-	if n := cmp.Or(cfg["tasks.max"], "1"); n != "1" {
-		return errs.E(errs.Invalid, "it has tasks.max=%s, and Debezium knows one place in the log only: set tasks.max=1 first and wait until its lag is 0", n)
 	}
 	back, topic := backConfig(cfg, cmp.Or(m.history, cfg["schema.history.internal.kafka.topic"]+time.Now().UTC().Format("-20060102-150405")))
 	if m.dry {
@@ -233,6 +231,21 @@ func (m *migration) giveBack(ctx context.Context, here, there *api, name string)
 		m.say(name, "would be stopped here and go on there from about %s, with its schema history in topic %s", offsets.Offsets[0].Offset, topic)
 		return nil
 	}
+	if several(cfg) {
+		if err := m.gather(ctx, here, name, cfg); err != nil {
+			return err
+		}
+		defer func() { // it keeps its own config, whatever becomes of it
+			if perr := m.put(context.WithoutCancel(ctx), here, name, cfg); perr != nil {
+				err = errors.Join(err, fmt.Errorf("its config here still has tasks.max=1: %w", perr))
+			}
+		}()
+	}
+	return m.hand(ctx, here, there, name, cfg, back, topic)
+}
+
+// hand stops a connector here and lets it go on there.
+func (m *migration) hand(ctx context.Context, here, there *api, name string, cfg, back map[string]string, topic string) error {
 	m.say(name, "stopping it here")
 	state, err := m.stop(ctx, here, name)
 	if err != nil {

@@ -31,6 +31,8 @@ type fakeConnector struct {
 	config  map[string]string
 	state   string
 	offsets json.RawMessage
+	// gathered are the offsets once it has one task; nil: the same.
+	gathered json.RawMessage
 }
 
 func (f *fakeConnect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -99,11 +101,15 @@ func (f *fakeConnect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "PUT config":
 		c.config = nil
 		json.NewDecoder(r.Body).Decode(&c.config)
+		if c.config["tasks.max"] == "1" && c.gathered != nil {
+			c.offsets = c.gathered
+		}
 		say(200, map[string]any{})
 	case "GET status":
-		tasks := []any{}
-		if c.state != "STOPPED" {
-			tasks = append(tasks, map[string]any{"id": 0, "state": c.state})
+		tasks, n := []any{}, 1
+		fmt.Sscan(c.config["tasks.max"], &n)
+		for i := 0; i < n && c.state != "STOPPED"; i++ {
+			tasks = append(tasks, map[string]any{"id": i, "state": c.state})
 		}
 		say(200, map[string]any{"name": part[1], "connector": map[string]any{"state": c.state}, "tasks": tasks})
 	case "PUT stop":
@@ -142,6 +148,18 @@ func (f *fakeConnect) summary() string {
 	}
 	return strings.Join(out, "; ")
 }
+
+// ofSeveral has three tasks, which stand at two places; gathered is what becomes of that once it has one.
+func ofSeveral(gathered string) *fakeConnector {
+	const apart = `[{"partition":{"server":"shop"},"offset":{"file":"binlog.000006","pos":7}},{"partition":{"server":"shop","lane":"1"},"offset":{"file":"binlog.000007","pos":1234}}]`
+	return &fakeConnector{config: map[string]string{"connector.class": config.MySQLClass, "topic.prefix": "shop", "snapshot.mode": "initial", "tasks.max": "3",
+		"schema.history.internal.kafka.topic": "h"}, state: "RUNNING", offsets: json.RawMessage(apart), gathered: json.RawMessage(gathered)}
+}
+
+const (
+	together = `[{"partition":{"server":"shop"},"offset":{"file":"binlog.000007","pos":1234,"gtids":"a:1-5"}},{"partition":{"server":"shop","lane":"1"},"offset":{"file":"binlog.000007","pos":1234}}]`
+	apart    = `[{"partition":{"server":"shop"},"offset":{"file":"binlog.000006","pos":9}},{"partition":{"server":"shop","lane":"1"},"offset":{"file":"binlog.000007","pos":1234}}]`
+)
 
 func TestMigrate(t *testing.T) {
 	shop := func(state, offsets string) *fakeConnector {
@@ -187,7 +205,10 @@ func TestMigrate(t *testing.T) {
 			wantThere: after, want: "shop STOPPED mode=initial " + placeText},
 		"back, refused": {args: []string{"back", "shop"}, here: shop("RUNNING", placeText), there: shop("STOPPED", "[]"), refuseThere: "PATCH /offsets",
 			wantThere: "shop STOPPED mode=initial []", want: before, says: "it is broken"},
-		"back, new there, refused": {args: []string{"back", "shop"}, here: shop("RUNNING", placeText), refuseThere: "PATCH /offsets", want: before},
+		"back, of three tasks": {args: []string{"back", "shop"}, here: ofSeveral(together), succeed: true, moves: true,
+			wantThere: after, want: "shop STOPPED mode=initial " + together, says: "bringing its 3 tasks to one place"},
+		"back, tasks that do not meet": {args: []string{"back", "shop"}, here: ofSeveral(apart), want: "shop RUNNING mode=initial " + apart, says: "still behind binlog.000007:1234; it goes on here as it was"},
+		"back, new there, refused":     {args: []string{"back", "shop"}, here: shop("RUNNING", placeText), refuseThere: "PATCH /offsets", want: before},
 	} {
 		t.Run(name, func(t *testing.T) {
 			here, there := &fakeConnect{connectors: map[string]*fakeConnector{}, refuse: c.refuse, problems: c.problems},
@@ -211,6 +232,9 @@ func TestMigrate(t *testing.T) {
 			}
 			if said := out.String() + fmt.Sprint(err); !strings.Contains(said, c.says) {
 				t.Errorf("%q does not say %q", said, c.says)
+			}
+			if h := here.connectors["shop"]; h != nil && h.gathered != nil && h.config["tasks.max"] != "3" {
+				t.Errorf("here it has tasks.max=%s", h.config["tasks.max"])
 			}
 			if d := cmp.Diff([]string{c.wantThere, c.want}, []string{there.summary(), here.summary()}); d != "" {
 				t.Errorf("there, here (-want +got):\n%s", d)
