@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,7 +18,7 @@ const loadEvery = time.Second
 
 // ReadLoad asks a server how busy it is. What the account may not see counts as nothing, and is named in hidden with the privilege that shows it.
 func ReadLoad(ctx context.Context, c *source.Conn) (load throttle.Load, hidden []string, err error) {
-	number := func(what, sql, column string) (uint64, error) {
+	number := func(what, column, sql string) (uint64, error) {
 		res, err := c.Query(ctx, sql)
 		if server := (*source.ServerError)(nil); errors.As(err, &server) {
 			hidden = append(hidden, what)
@@ -29,7 +30,7 @@ func ReadLoad(ctx context.Context, c *source.Conn) (load throttle.Load, hidden [
 		n, _ := strconv.ParseUint(res.Get(0, column), 10, 64) // NULL: a replica that does not run
 		return n, nil
 	}
-	if load.ThreadsRunning, err = number("Threads_running", "SHOW GLOBAL STATUS LIKE 'Threads_running'", "Value"); err != nil {
+	if load.ThreadsRunning, err = number("Threads_running", "Value", "SHOW GLOBAL STATUS LIKE 'Threads_running'"); err != nil {
 		return load, hidden, err
 	}
 	history := "SELECT COUNT AS Value FROM information_schema.INNODB_METRICS WHERE NAME = 'trx_rseg_history_len'"
@@ -37,13 +38,16 @@ func ReadLoad(ctx context.Context, c *source.Conn) (load throttle.Load, hidden [
 	if c.Flavor() == config.MariaDB {
 		history = "SHOW GLOBAL STATUS LIKE 'Innodb_history_list_length'"
 		replica, behind = "SHOW SLAVE STATUS", "Seconds_Behind_Master"
-	} else if strings.HasPrefix(c.Version(), "5.") { // the new words came with 8.0.22
-		replica, behind = "SHOW SLAVE STATUS", "Seconds_Behind_Master"
 	}
-	if load.HistoryLength, err = number("the length of the history (PROCESS)", history, "Value"); err != nil {
+	if load.HistoryLength, err = number("the length of the history (PROCESS)", "Value", history); err != nil {
 		return load, hidden, err
 	}
-	seconds, err := number("the lag of the replica (REPLICATION CLIENT)", replica, behind)
+	const lag = "the lag of the replica (REPLICATION CLIENT)"
+	seconds, err := number(lag, behind, replica)
+	if slices.Contains(hidden, lag) && c.Flavor() == config.MySQL { // the new words came with 8.0.22
+		hidden = slices.DeleteFunc(hidden, func(s string) bool { return s == lag })
+		seconds, err = number(lag, "Seconds_Behind_Master", "SHOW SLAVE STATUS")
+	}
 	load.ReplicaLag = time.Duration(seconds) * time.Second
 	return load, hidden, err
 }
