@@ -19,6 +19,9 @@ import (
 // signalTimeout bounds how long lanes may take to answer for a signal: they ask the server for its tables, and commit.
 const signalTimeout = 30 * time.Second
 
+// signalPause is how long a signal waits for a task that does not run before it is handed over again.
+const signalPause = 300 * time.Millisecond
+
 // StartSnapshot asks the lanes of a running connector for a snapshot of tables. It returns once each lane that has some of them keeps the request in its checkpoint: then
 // it survives the loss of any process. Until then the same id may be asked for again.
 func (c *Control) StartSnapshot(ctx context.Context, r *controlv1.StartSnapshotRequest) (*controlv1.StartSnapshotResponse, error) {
@@ -107,8 +110,21 @@ func (c *Control) signal(ctx context.Context, name, id, kind string, data map[st
 	}
 	ctx, cancel := context.WithTimeout(ctx, signalTimeout)
 	defer cancel()
-	outcomes := c.reports.signal(ctx, slices.Collect(maps.Values(st.Members)), &controlv1.SignalRequest{Connector: name, Id: id, Type: kind, Data: string(text)})
-	return judge(name, v.Lanes, outcomes)
+	request := &controlv1.SignalRequest{Connector: name, Id: id, Type: kind, Data: string(text)}
+	for {
+		tables, err := judge(name, v.Lanes, c.reports.signal(ctx, slices.Collect(maps.Values(st.Members)), request))
+		if errs.KindOf(err) != errs.Unavailable {
+			return tables, err
+		}
+		select { // a task that starts, or moves, is there in a moment; those that have taken the signal take it again as the same one
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(signalPause):
+		}
+		if st, err = c.state(ctx); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // judge makes one answer of those of the lanes. What can never work is said first; a lane that does not answer makes the whole be asked for again; an id that some lanes do
