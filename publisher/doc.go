@@ -23,5 +23,9 @@
 // What is not delivered: with errors.tolerance=none nothing is skipped. A table whose rows the capturer cannot read stops alone; its rows follow, once and in order,
 // when the cause is mended and a user restarts the task (stopped.go). For a record that cannot be sent the lane stops with table, key, position and size, and when it starts again it
 // commits transaction by transaction, so that all before the record is delivered. With errors.tolerance=all a record
-// that is too large, that a transform fails on or that cannot be converted goes to errors.deadletterqueue.topic.name, or is logged and counted by name where there is none.
+// that is too large, that a transform fails on or that cannot be converted goes to errors.deadletterqueue.topic.name with its row, or is logged and counted by name where
+// there is none; Replay sends such letters again. A server that transforms or converters need and that does not answer is no record's fault: the lane starts again, with
+// back-off, until it does, or until errors.retry.timeout is over (patience.go).
+//
+// Transforms that run in processes of their own take many records at once: then all records of a piece go through the chain together (stage.together).
 package publisher

@@ -9,5 +9,7 @@
 // a source does not make, such as a sink's offsets, are refused in their words too. Filter and ContentBasedRouter, which Debezium evaluates by an engine
 // of the Java platform, take expressions of the Common Expression Language here (language=cel).
 //
+// A transform may also run in a process of its own, in any language (package foreign). It takes many records at once: a chain with one has ApplyAll in place of Apply.
+//
 // What comes out of a transform lives as long as the slab that it was given; values of the record that came in are shared, never changed.
 package transform
