@@ -8,7 +8,7 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/proto"
 
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/services/errs"
@@ -59,7 +59,11 @@ func TestLettersRoundTrip(t *testing.T) {
 		if len(got) != 1 {
 			t.Fatalf("%d letters", len(got))
 		}
-		if d := cmp.Diff(want, got[0], protocmp.Transform()); d != "" {
+		if !proto.Equal(want.Row, got[0].Row) {
+			t.Errorf("%d bytes: the row is another one", c.payload)
+		}
+		want.Row, got[0].Row = nil, nil
+		if d := cmp.Diff(want, got[0]); d != "" {
 			t.Errorf("%d bytes: %s", c.payload, d)
 		}
 	}
