@@ -54,6 +54,13 @@ func Group(letters string) (out []Fault) {
 	return out
 }
 
+// flowLimit is how long a load may have no change of some table while nothing of the data plane is touched: many times the moment between two changes, for a machine that is
+// busy with something else. endLimit is how long a process may take to end that was asked to: 5 s is what it is built for, and the rest is such a machine's.
+const (
+	flowLimit = 15 * time.Second
+	endLimit  = 8 * time.Second
+)
+
 // settleLimit is how long a load may take to be well again.
 const settleLimit = time.Minute
 

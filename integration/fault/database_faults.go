@@ -11,14 +11,14 @@ import (
 // databaseFaults are group M, as far as a running load lives through them; what statements can do is in statements.go.
 func databaseFaults() []Fault {
 	return []Fault{
-		{ID: "M1", Name: "the source restarted", Do: (*Stage).sourceRestarted},
+		{ID: "M1", Name: "the source restarted", Long: true, Do: (*Stage).sourceRestarted},
 		{ID: "M1", Name: "the source killed", Do: (*Stage).sourceKilled},
 		{ID: "M2", Name: "failover by GTID, the old primary killed", Alone: true, Do: failover(true)},
 		{ID: "N16", Name: "the source's address points at another server", Alone: true, Do: failover(false)},
 		{ID: "M4", Name: "the new primary has a transaction of its own", Alone: true, Do: (*Stage).errant},
 		{ID: "M35", Name: "the dump thread is killed again and again", Do: (*Stage).dumpKilled},
 		{ID: "M34", Name: "the source is read only for a while", Do: (*Stage).readOnly},
-		{ID: "M25", Name: "the log is rotated again and again", Do: (*Stage).rotated},
+		{ID: "M25", Name: "the log is rotated again and again", Long: true, Do: (*Stage).rotated},
 	}
 }
 

@@ -22,15 +22,15 @@ func etcdFaults() []Fault {
 		{ID: "E1", Name: "etcd's leader killed", Do: (*Stage).etcdLeaderKilled},
 		{ID: "E1", Name: "a follower of etcd killed", Do: (*Stage).etcdFollowerKilled},
 		{ID: "E2", Name: "etcd without a quorum", Do: (*Stage).noQuorum},
-		{ID: "E2", Name: "etcd's members cut off from each other", Do: (*Stage).etcdParted},
+		{ID: "E2", Name: "etcd's members cut off from each other", Long: true, Do: (*Stage).etcdParted},
 		{ID: "E3", Name: "etcd's leader stopped past an election", Do: (*Stage).etcdLeaderStopped},
 		{ID: "E4", Name: "a publisher's lease revoked", Do: (*Stage).leaseRevoked},
 		{ID: "E5", Name: "a candidate is stopped past its lease while the leader's key is deleted", Do: (*Stage).phantom},
 		{ID: "E6", Name: "etcd compacted past the watches of members", Do: (*Stage).compacted},
 		{ID: "E7", Name: "slow etcd", Do: (*Stage).etcdSlow},
 		{ID: "E8", Name: "etcd has no space", Alone: true, Do: (*Stage).noSpace},
-		{ID: "E9", Name: "etcd goes back to an old state", Alone: true, Do: (*Stage).restored},
-		{ID: "E9", Name: "etcd lost altogether", Alone: true, OneLane: true, Do: (*Stage).etcdLost},
+		{ID: "E9", Name: "etcd goes back to an old state", Alone: true, Long: true, Do: (*Stage).restored},
+		{ID: "E9", Name: "etcd lost altogether", Alone: true, OneLane: true, Long: true, Do: (*Stage).etcdLost},
 		{ID: "E10", Name: "garbage in the keys of lanes, sources and members", Do: (*Stage).garbage},
 	}
 }
@@ -62,7 +62,7 @@ func (s *Stage) etcdLeaderKilled(ctx context.Context) error {
 	if err := s.Kill(name); err != nil {
 		return err
 	}
-	if err := s.flows(ctx, maxLag); err != nil {
+	if err := s.flows(ctx, flowLimit); err != nil {
 		return err
 	}
 	next, err := s.EtcdLeader(ctx)
@@ -85,7 +85,7 @@ func (s *Stage) etcdFollowerKilled(ctx context.Context) error {
 			break
 		}
 	}
-	return s.flows(ctx, maxLag)
+	return s.flows(ctx, flowLimit)
 }
 
 func (s *Stage) noQuorum(ctx context.Context) error {
@@ -97,7 +97,7 @@ func (s *Stage) noQuorum(ctx context.Context) error {
 	if err := s.pause(ctx, beyondLease, 3*time.Minute); err != nil {
 		return err
 	}
-	return s.flows(ctx, maxLag) // all leases would have ended, and no data may wait for that
+	return s.flows(ctx, flowLimit) // all leases would have ended, and no data may wait for that
 }
 
 func (s *Stage) etcdParted(ctx context.Context) error {
@@ -109,7 +109,7 @@ func (s *Stage) etcdParted(ctx context.Context) error {
 	if a.Hits() == 0 {
 		return errors.New("members did not talk to each other")
 	}
-	return s.flows(ctx, maxLag)
+	return s.flows(ctx, flowLimit)
 }
 
 func (s *Stage) etcdLeaderStopped(ctx context.Context) error {
@@ -120,7 +120,7 @@ func (s *Stage) etcdLeaderStopped(ctx context.Context) error {
 	if err := s.stopped(ctx, 4*time.Second, 20*time.Second, name); err != nil {
 		return err
 	}
-	return s.flows(ctx, maxLag)
+	return s.flows(ctx, flowLimit)
 }
 
 func (s *Stage) leaseRevoked(ctx context.Context) error {
@@ -181,7 +181,7 @@ func (s *Stage) phantom(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.flows(ctx, maxLag)
+	return s.flows(ctx, flowLimit)
 }
 
 // compacted holds the members' watches up, compacts what they have not seen, and lets them go on.
@@ -203,12 +203,12 @@ func (s *Stage) compacted(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.flows(ctx, 20*time.Second)
+	return s.flows(ctx, flowLimit)
 }
 
 // etcdSlow lets all members run a third of the time.
 func (s *Stage) etcdSlow(ctx context.Context) error {
-	end := time.Now().Add(4 * time.Second)
+	end := time.Now().Add(2 * time.Second)
 	if s.Long {
 		end = time.Now().Add(time.Minute)
 	}
@@ -244,7 +244,7 @@ func (s *Stage) noSpace(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.flows(ctx, maxLag); err != nil {
+	if err := s.flows(ctx, flowLimit); err != nil {
 		return err
 	}
 	if err := s.pause(ctx, time.Second, time.Minute); err != nil {
@@ -355,7 +355,7 @@ func (s *Stage) etcdLost(ctx context.Context) error {
 	if err := s.stopEtcd(); err != nil {
 		return err
 	}
-	if err := s.flows(ctx, maxLag); err != nil {
+	if err := s.flows(ctx, flowLimit); err != nil {
 		return err
 	}
 	for _, m := range s.etcd {
@@ -383,7 +383,7 @@ func (s *Stage) garbage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.flows(ctx, maxLag); err != nil {
+	if err := s.flows(ctx, flowLimit); err != nil {
 		return err
 	}
 	if err := s.Kill(s.Names("publisher")[0]); err != nil { // lanes can be given away all the same

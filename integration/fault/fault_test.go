@@ -2,6 +2,7 @@ package fault
 
 import (
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -100,24 +101,24 @@ func judge(t *testing.T, l *Load) {
 	}
 }
 
-// TestFaults does the faults of all groups, one after the other, to a running load, and judges the whole history of each group. One cluster is used for all: to start it takes
+// TestFaults does the faults of all groups, one after the other, to a running load, and judges the whole history of each load. One cluster is used for all: to start it takes
 // as long as ten faults.
 func TestFaults(t *testing.T) {
 	c := start(t, Options{Brokers: 2, Replica: true, Spare: true, EtcdQuota: 24 << 20})
 	config := WideConfig()
 	config["database.ssl.mode"] = "disabled" // so that bytes of the log can be changed on their way
-	for _, g := range []struct{ name, letters string }{{"processes", "P"}, {"network", "N"}, {"streams", "GCDT"}, {"etcd", "E"}, {"kafka", "K"}} {
-		t.Run(g.name, func(t *testing.T) {
+	t.Run("running", func(t *testing.T) {
+		c.Options.Log = t.Logf
+		all := slices.DeleteFunc(Group("PNGCDTEK"), func(f Fault) bool { return f.OneLane })
+		faults(t, stage(t, c, LoadOptions{Name: "fault-running", Config: config}), all)
+	})
+	if full() {
+		t.Run("one lane", func(t *testing.T) {
 			c.Options.Log = t.Logf
-			all := slices.DeleteFunc(Group(g.letters), func(f Fault) bool { return f.OneLane })
-			faults(t, stage(t, c, LoadOptions{Name: "fault-" + g.name, Config: config}), all)
+			all := slices.DeleteFunc(Catalogue(), func(f Fault) bool { return !f.OneLane })
+			faults(t, stage(t, c, LoadOptions{Name: "fault-lane", Tasks: 1, Config: config}), all)
 		})
 	}
-	t.Run("one lane", func(t *testing.T) {
-		c.Options.Log = t.Logf
-		all := slices.DeleteFunc(Catalogue(), func(f Fault) bool { return !f.OneLane })
-		faults(t, stage(t, c, LoadOptions{Name: "fault-lane", Tasks: 1, Config: config}), all)
-	})
 	t.Run("snapshots", func(t *testing.T) { testSnapshots(t, c) })
 	t.Run("statements", func(t *testing.T) { testScripts(t, c) })
 	t.Run("database", func(t *testing.T) {
@@ -154,38 +155,48 @@ func testScripts(t *testing.T, c *Cluster) {
 	}
 }
 
-// testStops does what a lane does not live through by itself, each to a connector of its own, while a load on another server goes on. Last comes a failover that loses what
-// was told: it ends the pair.
+// testStops does what a lane does not live through by itself, each to a connector of its own, while a load on another server goes on. Last come two that lanes wait half a minute
+// for, in case that what they miss still comes: one is a failover that loses what was told, and ends the pair.
 func testStops(t *testing.T, c *Cluster) {
 	c.Options.Log = t.Logf
 	other := stage(t, c, LoadOptions{Name: "fault-others"})
-	for i, x := range append(Stops(), LostFailover()) {
+	for _, x := range Stops() {
 		t.Run(x.String(), func(t *testing.T) {
-			if x.Long && !full() {
-				t.Skip("takes long: set ROWMESH_FULL=1")
-			}
-			if x.Proxy == "" {
-				x.Proxy = Spare
-				defer func() {
-					if err := other.Load.Settled(t.Context(), settleLimit); err != nil {
-						t.Errorf("others: %v", err)
-					}
-				}()
-			} else {
-				judge(t, other.Load)
-			}
-			p, err := c.NewPlace(t.Context(), fmt.Sprintf("stop-%d", i), x.Proxy, x.Config)
-			if err != nil {
-				t.Fatal(err)
-			}
-			begin := time.Now()
-			if err := x.Do(p, t.Context()); err != nil {
-				t.Error(err)
-			}
-			t.Logf("%.1f s", time.Since(begin).Seconds())
-			if err := p.Remove(t.Context()); err != nil {
-				t.Error(err)
+			testStop(t, c, x)
+			if err := other.Load.Settled(t.Context(), settleLimit); err != nil {
+				t.Errorf("others: %v", err)
 			}
 		})
+	}
+	judge(t, other.Load)
+	t.Run("after half a minute", func(t *testing.T) {
+		for _, x := range LateStops() {
+			t.Run(x.String(), func(t *testing.T) {
+				t.Parallel()
+				testStop(t, c, x)
+			})
+		}
+	})
+}
+
+func testStop(t *testing.T, c *Cluster, x Stop) {
+	if x.Long && !full() {
+		t.Skip("takes long: set ROWMESH_FULL=1")
+	}
+	if x.Proxy == "" {
+		x.Proxy = Spare
+	}
+	name := fmt.Sprintf("stop-%08x", crc32.ChecksumIEEE([]byte(x.String())))
+	p, err := c.NewPlace(t.Context(), name, x.Proxy, x.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	if err := x.Do(p, t.Context()); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%.1f s", time.Since(begin).Seconds())
+	if err := p.Remove(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

@@ -130,23 +130,26 @@ func Stops() []Stop {
 	return []Stop{
 		{ID: "M6", Name: "the log is purged beneath the place", Do: (*Place).purged},
 		{ID: "M6", Name: "the log is purged, and when_needed asks for a new snapshot", Config: map[string]string{"snapshot.mode": "when_needed"}, Do: (*Place).purgedWhenNeeded},
-		{ID: "M8", Name: "the server gets another uuid", Do: (*Place).newUUID},
+		{ID: "M8", Name: "the server gets another uuid", Long: true, Do: (*Place).newUUID},
 		{ID: "M11", Name: "changes logged as statements in one session", Do: (*Place).statementFormat},
 		{ID: "K10", Name: "a topic is deleted", Do: (*Place).topicDeleted},
 		{ID: "K11", Name: "a topic gets more partitions", Do: (*Place).morePartitions},
 		{ID: "K12", Name: "a record is larger than the topic takes", Do: (*Place).tooLarge},
 		{ID: "K13", Name: "the right to write a topic is taken away", Do: (*Place).denied},
-		{ID: "K16", Name: "checkpoints are deleted by age", Config: map[string]string{"offsets.storage.topic": "fault-deleted-offsets"}, Do: (*Place).deletedByAge},
+		{ID: "K16", Name: "checkpoints are deleted by age", Config: map[string]string{"offsets.storage.topic": "fault-deleted-offsets"}, Long: true, Do: (*Place).deletedByAge},
 		{ID: "M9", Name: "somebody else reads the log with the same server id", Config: map[string]string{"database.server.id": "4711"}, Do: (*Place).sameServerID},
 		{ID: "M12", Name: "changes outside of the log", Do: (*Place).outsideLog},
-		{ID: "M7", Name: "the server's log and GTIDs are reset", Do: (*Place).reset},
 		{ID: "M5", Name: "the server comes back as it was before what it has told", Long: true, Do: (*Place).lostTail},
 	}
 }
 
-// LostFailover is M3: a failover to a replica that lacks what was told already. It ends the pair: nothing can be done to it behind it.
-func LostFailover() Stop {
-	return Stop{ID: "M3", Name: "failover to a replica that lacks what was told", Proxy: Source, Do: (*Place).lostFailover}
+// LateStops are those for which a lane waits half a minute, as what it misses may still come. They may be done at the same time. Behind the last of them nothing can be done to
+// the pair of servers any more.
+func LateStops() []Stop {
+	return []Stop{
+		{ID: "M7", Name: "the server's log and GTIDs are reset", Do: (*Place).reset},
+		{ID: "M3", Name: "failover to a replica that lacks what was told", Proxy: Source, Do: (*Place).lostFailover},
+	}
 }
 
 // purgeAll removes all files of the log but the newest.

@@ -15,15 +15,15 @@ import (
 func kafkaFaults() []Fault {
 	return []Fault{
 		{ID: "K1", Name: "a broker killed", Do: (*Stage).brokerKilled},
-		{ID: "K2", Name: "all brokers stopped", Do: (*Stage).brokersStopped},
-		{ID: "K3", Name: "transaction coordinators move", Do: (*Stage).leadersMove},
+		{ID: "K2", Name: "all brokers stopped", Long: true, Do: (*Stage).brokersStopped},
+		{ID: "K3", Name: "transaction coordinators move", Long: true, Do: (*Stage).leadersMove},
 		{ID: "K4", Name: "brokers stopped in the middle of commits", Do: (*Stage).stoppedInCommit},
-		{ID: "K6", Name: "brokers restarted one by one", Do: (*Stage).rollingBrokers},
-		{ID: "K7", Name: "too few replicas for a topic", Do: (*Stage).tooFewReplicas},
+		{ID: "K6", Name: "brokers restarted one by one", Long: true, Do: (*Stage).rollingBrokers},
+		{ID: "K7", Name: "too few replicas for a topic", Long: true, Do: (*Stage).tooFewReplicas},
 		{ID: "K17", Name: "somebody else's open transaction among the checkpoints", Do: (*Stage).foreignTransaction},
 		{ID: "K18", Name: "the broker slows publishers down by quota", Do: (*Stage).quota},
-		{ID: "K20", Name: "no space on a broker's disk", Do: (*Stage).diskFull},
-		{ID: "K1", Name: "all brokers killed", Do: (*Stage).brokersKilled},
+		{ID: "K20", Name: "no space on a broker's disk", Long: true, Do: (*Stage).diskFull},
+		{ID: "K1", Name: "all brokers killed", Long: true, Do: (*Stage).brokersKilled},
 	}
 }
 

@@ -16,8 +16,8 @@ func networkFaults() []Fault {
 		return Fault{ID: id, Name: name, Long: long, Do: func(s *Stage, ctx context.Context) error { return s.apply(ctx, r, short, longer) }}
 	}
 	// from a publisher of the load
-	mine := func(id, name string, short, longer time.Duration, r Rule) Fault {
-		return Fault{ID: id, Name: name, Do: func(s *Stage, ctx context.Context) error {
+	mine := func(id, name string, long bool, short, longer time.Duration, r Rule) Fault {
+		return Fault{ID: id, Name: name, Long: long, Do: func(s *Stage, ctx context.Context) error {
 			who, err := s.worker(ctx)
 			if err != nil {
 				return err
@@ -27,21 +27,21 @@ func networkFaults() []Fault {
 		}}
 	}
 	out := []Fault{
-		wire("N1", "publishers and capturers half open", false, 17*time.Second, time.Minute, Rule{From: "publisher-*", To: "capturer-*", Hold: Both}),
+		wire("N1", "publishers and capturers half open", true, 17*time.Second, time.Minute, Rule{From: "publisher-*", To: "capturer-*", Hold: Both}),
 		wire("N2", "nothing from publishers reaches capturers", false, 3*time.Second, 30*time.Second, Rule{From: "publisher-*", To: "capturer-*", Hold: Up}),
 		wire("N2", "nothing from capturers reaches publishers", false, 3*time.Second, 30*time.Second, Rule{From: "publisher-*", To: "capturer-*", Hold: Down}),
-		mine("N3", "a publisher is cut off from Kafka", 3*time.Second, 30*time.Second, Rule{To: "kafka-*", Refuse: true, Reset: true}),
+		mine("N3", "a publisher is cut off from Kafka", true, 3*time.Second, 30*time.Second, Rule{To: "kafka-*", Refuse: true, Reset: true}),
 		wire("N3", "all publishers are cut off from Kafka", false, 3*time.Second, 5*time.Minute, Rule{From: "publisher-*", To: "kafka-*", Refuse: true, Reset: true}),
 		{ID: "N7", Name: "a publisher is cut off from etcd past its lease", Do: (*Stage).withoutEtcd},
-		mine("N8", "a publisher reaches etcd but not Kafka, past its lease", beyondLease, 30*time.Second, Rule{To: "kafka-*", Hold: Both}),
-		wire("N9", "one piece in twenty is lost and sent again", false, 4*time.Second, time.Minute, Rule{From: members, Loss: 0.05}),
-		wire("N10", "200 ms more or less 100 on every wire", false, 4*time.Second, time.Minute, Rule{From: members, Delay: 200 * time.Millisecond, Jitter: 100 * time.Millisecond}),
-		wire("N11", "32 KiB a second to Kafka", false, 4*time.Second, time.Minute, Rule{From: "publisher-*", To: "kafka-*", Rate: 32 << 10}),
+		mine("N8", "a publisher reaches etcd but not Kafka, past its lease", true, beyondLease, 30*time.Second, Rule{To: "kafka-*", Hold: Both}),
+		wire("N9", "one piece in twenty is lost and sent again", false, 3*time.Second, time.Minute, Rule{From: members, Loss: 0.05}),
+		wire("N10", "200 ms more or less 100 on every wire", false, 3*time.Second, time.Minute, Rule{From: members, Delay: 200 * time.Millisecond, Jitter: 100 * time.Millisecond}),
+		wire("N11", "32 KiB a second to Kafka", false, 3*time.Second, time.Minute, Rule{From: "publisher-*", To: "kafka-*", Rate: 32 << 10}),
 		{ID: "N12", Name: "every connection dies within a second and a half", Do: (*Stage).churn},
 		{ID: "N13", Name: "all connections of a publisher are reset again and again", Do: resets((*Stage).worker)},
 		{ID: "N13", Name: "all connections of a capturer are reset again and again", Do: resets((*Stage).capturer)},
 		{ID: "N15", Name: "a byte of the log is flipped on its way", Do: (*Stage).flipped},
-		wire("N1", "capturers and the database half open", false, 13*time.Second, time.Minute, Rule{From: "capturer-*", To: "*", Hold: Down}),
+		wire("N1", "capturers and the database half open", true, 13*time.Second, time.Minute, Rule{From: "capturer-*", To: "*", Hold: Down}),
 		wire("M26", "the log falls silent on a connection that stays open", true, 13*time.Second, time.Minute, Rule{From: "capturer-*", To: Source, Hold: Down}),
 	}
 	return append(out, requestFaults()...)
@@ -109,7 +109,7 @@ func (s *Stage) withoutEtcd(ctx context.Context) error {
 	if a.Hits() == 0 {
 		return fmt.Errorf("%s has not missed etcd", who)
 	}
-	return s.flows(ctx, 20*time.Second)
+	return s.flows(ctx, flowLimit)
 }
 
 func (s *Stage) churn(ctx context.Context) error {

@@ -24,22 +24,22 @@ func processFaults() []Fault {
 		{ID: "P3", Name: "publisher stopped between rows and commit, past its lease", Do: atPoint((*Stage).worker, failpoint.CommitBefore, "pause", beyondLease)},
 		{ID: "P3", Name: "publisher stopped right after a commit, past its lease", Long: true, Do: atPoint((*Stage).worker, failpoint.CommitAfter, "pause", beyondLease)},
 		{ID: "P4", Name: "publisher stopped for less than its lease", Do: (*Stage).shortStop},
-		{ID: "P5", Name: "a machine frozen: one of each role stopped past its lease", Do: (*Stage).frozen},
+		{ID: "P5", Name: "a machine frozen: one of each role stopped past its lease", Long: true, Do: (*Stage).frozen},
 		{ID: "P6", Name: "capturer dies between the messages of transactions", Do: crashAt((*Stage).capturer, failpoint.Send, 7)},
-		{ID: "P7", Name: "capturer stopped longer than the server waits for it", Alone: true, Do: (*Stage).capturerStopped},
+		{ID: "P7", Name: "capturer stopped longer than the server waits for it", Alone: true, Long: true, Do: (*Stage).capturerStopped},
 		{ID: "P8", Name: "leading coordinator killed", Do: (*Stage).leaderKilled},
 		{ID: "P8", Name: "leading coordinator stopped past its lease", Do: (*Stage).leaderStopped},
 		{ID: "P9", Name: "all coordinators away", Do: (*Stage).noCoordinator},
-		{ID: "P10", Name: "publisher killed again and again", Do: (*Stage).crashLoop},
-		{ID: "P11", Name: "no memory for a publisher", Do: (*Stage).noMemory},
+		{ID: "P10", Name: "publisher killed again and again", Long: true, Do: (*Stage).crashLoop},
+		{ID: "P11", Name: "no memory for a publisher", Long: true, Do: (*Stage).noMemory},
 		{ID: "P12", Name: "publisher panics at a batch", Do: (*Stage).panics},
 		{ID: "P13", Name: "all processes replaced one by one", Do: (*Stage).rolling},
-		{ID: "P14", Name: "two publishers with one id", Alone: true, Do: (*Stage).twin},
+		{ID: "P14", Name: "two publishers with one id", Alone: true, Long: true, Do: (*Stage).twin},
 		{ID: "P15", Name: "no file descriptors for a capturer", Do: (*Stage).noFiles},
 		{ID: "P1", Name: "capturer killed", Do: killed((*Stage).capturer)},
 	}
-	for _, point := range []string{failpoint.BeginAfter, failpoint.ProduceAfter, failpoint.CheckpointAfter, failpoint.CommitBefore, failpoint.CommitAfter, failpoint.AckBefore} {
-		out = append(out, Fault{ID: "P1", Name: "publisher dies at " + point, Do: crashAt((*Stage).worker, point, 3)})
+	for i, point := range []string{failpoint.CommitBefore, failpoint.CommitAfter, failpoint.ProduceAfter, failpoint.BeginAfter, failpoint.CheckpointAfter, failpoint.AckBefore} {
+		out = append(out, Fault{ID: "P1", Name: "publisher dies at " + point, Long: i > 2, Do: crashAt((*Stage).worker, point, 3)})
 	}
 	for _, point := range []string{failpoint.FenceBefore, failpoint.FenceAfter, failpoint.ConfirmAfter, failpoint.ReadAfter, failpoint.SubscribeAfter, failpoint.ReleaseAfter} {
 		out = append(out, Fault{ID: "P1", Name: "publisher dies at " + point, Long: true, Do: crashAtStart(point)})
@@ -180,15 +180,15 @@ func (s *Stage) shortStop(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.stopped(ctx, lease.DefaultTTL/2, lease.DefaultTTL*6/10, name); err != nil { // a third of it may be over before
+	if err := s.stopped(ctx, lease.DefaultTTL/4, lease.DefaultTTL/2, name); err != nil { // a third of it may be over before
 		return err
 	}
-	if err := s.flows(ctx, 20*time.Second); err != nil {
+	if err := s.flows(ctx, flowLimit); err != nil {
 		return err
 	}
 	after, err := s.leaseOf(ctx, name)
 	if err == nil && after != before {
-		err = fmt.Errorf("%s has lost its lease in half of its time", name)
+		err = fmt.Errorf("%s has lost its lease, whose time was not over", name)
 	}
 	return err
 }
@@ -242,7 +242,7 @@ func (s *Stage) leaderKilled(ctx context.Context) error {
 		return err
 	}
 	begin := time.Now()
-	if err := s.flows(ctx, maxLag); err != nil { // nobody else is concerned
+	if err := s.flows(ctx, flowLimit); err != nil { // nobody else is concerned
 		return err
 	}
 	next, err := s.leader(ctx)
@@ -271,7 +271,7 @@ func (s *Stage) leaderStopped(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.flows(ctx, maxLag)
+	return s.flows(ctx, flowLimit)
 }
 
 func (s *Stage) noCoordinator(ctx context.Context) error {
@@ -280,13 +280,13 @@ func (s *Stage) noCoordinator(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := s.flows(ctx, maxLag); err != nil {
+	if err := s.flows(ctx, flowLimit); err != nil {
 		return err
 	}
 	if err := s.pause(ctx, time.Second, 3*time.Minute); err != nil {
 		return err
 	}
-	return s.flows(ctx, maxLag)
+	return s.flows(ctx, flowLimit)
 }
 
 func (s *Stage) crashLoop(ctx context.Context) error {
@@ -371,7 +371,7 @@ func (s *Stage) rolling(ctx context.Context) error {
 			if err := s.Stop(name); err != nil {
 				return err
 			}
-			if took := time.Since(begin); took > 5*time.Second {
+			if took := time.Since(begin); took > endLimit {
 				return fmt.Errorf("%s took %s to end", name, took)
 			}
 			if err := s.Spawn(ctx, name); err != nil {

@@ -19,9 +19,9 @@ import (
 func resourceFaults() []Fault {
 	return []Fault{
 		{ID: "D1", Name: "no space for a publisher's log", Do: noSpaceFor((*Stage).worker)},
-		{ID: "D1", Name: "no space for a capturer's log", Do: noSpaceFor((*Stage).capturer)},
+		{ID: "D1", Name: "no space for a capturer's log", Long: true, Do: noSpaceFor((*Stage).capturer)},
 		{ID: "D3", Name: "no processor time to spare", Do: (*Stage).starved},
-		{ID: "T2", Name: "a publisher whose clocks are a day ahead", Do: (*Stage).clockAhead},
+		{ID: "T2", Name: "a publisher whose clocks are a day ahead", Long: true, Do: (*Stage).clockAhead},
 	}
 }
 

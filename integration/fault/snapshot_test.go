@@ -45,7 +45,7 @@ func interruptions() []interruption {
 	return []interruption{
 		{id: "S1", name: "capturer dies between the rows", do: at("capturer", failpoint.SnapshotSend, 4)},
 		{id: "S1", name: "capturer dies before the first row", long: true, do: at("capturer", failpoint.SnapshotBefore, 0)},
-		{id: "S1", name: "capturer dies behind the last row", do: at("capturer", failpoint.SnapshotAfter, 0)},
+		{id: "S1", name: "capturer dies behind the last row", long: true, do: at("capturer", failpoint.SnapshotAfter, 0)},
 		{id: "S1", name: "publisher dies between the rows", do: at("publisher", failpoint.Convert, 2)},
 		{id: "S1", name: "publisher dies at a commit", long: true, do: at("publisher", failpoint.CommitBefore, 0)},
 		{id: "S1", name: "the store of shapes fails", long: true, do: at("capturer", failpoint.StoreAfter, 0)},

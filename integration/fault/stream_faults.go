@@ -32,9 +32,9 @@ func streamFaults() []Fault {
 		{ID: "G5", Name: "what was sent never arrives, as the publisher dies", Do: crashAt((*Stage).worker, failpoint.Convert, 2)},
 		{ID: "N14", Name: "subscribers that do not read", Do: (*Stage).silent},
 		{ID: "C1", Name: "at once: publisher killed, capturer's connections reset", Alone: true, Do: together(killed((*Stage).worker), resets((*Stage).capturer))},
-		{ID: "C1", Name: "at once: publisher a zombie, etcd's leader stopped", Alone: true, Do: together((*Stage).zombie, (*Stage).etcdLeaderStopped)},
+		{ID: "C1", Name: "at once: publisher a zombie, etcd's leader stopped", Long: true, Alone: true, Do: together((*Stage).zombie, (*Stage).etcdLeaderStopped)},
 		{ID: "C1", Name: "at once: EndTxn late, dump threads killed", Alone: true, Do: together(late, (*Stage).dumpKilled)},
-		{ID: "C1", Name: "at once: source killed, publishers cut off from Kafka, leading coordinator killed", Alone: true, Do: together((*Stage).sourceKilled, (*Stage).leaderKilledOnly,
+		{ID: "C1", Name: "at once: source killed, publishers cut off from Kafka, leading coordinator killed", Long: true, Alone: true, Do: together((*Stage).sourceKilled, (*Stage).leaderKilledOnly,
 			func(s *Stage, ctx context.Context) error {
 				return s.apply(ctx, Rule{From: "publisher-*", To: "kafka-*", Refuse: true, Reset: true}, 3*time.Second, time.Minute)
 			})},
@@ -112,7 +112,7 @@ func (s *Stage) capturerEnds(ctx context.Context) error {
 	if err := s.Stop(name); err != nil {
 		return err
 	}
-	if took := time.Since(begin); took > 5*time.Second {
+	if took := time.Since(begin); took > endLimit {
 		return fmt.Errorf("%s took %s to end", name, took)
 	}
 	begin = time.Now()
@@ -160,7 +160,7 @@ func (s *Stage) pings(ctx context.Context) error {
 			break
 		}
 	}
-	return s.flows(ctx, maxLag)
+	return s.flows(ctx, flowLimit)
 }
 
 // hostile sends what is no HTTP/2, and HTTP/2 that is none, to every port of the mesh.
@@ -184,7 +184,7 @@ func (s *Stage) hostile(ctx context.Context) error {
 			return fmt.Errorf("%s has ended of it", name)
 		}
 	}
-	return s.flows(ctx, maxLag)
+	return s.flows(ctx, flowLimit)
 }
 
 // silent opens subscriptions for all that the load has ever written, and reads nothing of them.
@@ -213,5 +213,5 @@ func (s *Stage) silent(ctx context.Context) error {
 	if err := s.pause(ctx, 3*time.Second, 2*time.Minute); err != nil {
 		return err
 	}
-	return s.flows(ctx, maxLag)
+	return s.flows(ctx, flowLimit)
 }
