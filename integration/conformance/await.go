@@ -41,7 +41,8 @@ func (r *runner) await(ctx context.Context, what string) error {
 			}
 			if failed.IsZero() {
 				failed = time.Now()
-			} else if time.Since(failed) > r.GoesOn {
+			}
+			if r.over(ctx, failed) {
 				return nil
 			}
 		}
@@ -56,6 +57,18 @@ func (r *runner) await(ctx context.Context, what string) error {
 		}
 	}
 	return nil
+}
+
+// over says whether a connector that failed at an instant has brought all that what does not fail in it brings.
+func (r *runner) over(ctx context.Context, failed time.Time) bool {
+	if time.Since(failed) > r.GoesOn {
+		return true
+	}
+	if r.Whole == nil {
+		return false
+	}
+	records, err := r.read(ctx)
+	return err == nil && r.Whole(records) // a topic that is just being made cannot be read yet
 }
 
 // stop stops the connector and waits until it is so.

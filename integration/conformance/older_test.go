@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/rowmesh/rowmesh/integration/harness"
 )
 
@@ -101,12 +103,18 @@ func onOlder(t *testing.T, target *Target, dir, server string, allowed, more []E
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := target.Play(t.Context(), Run{Dir: dir, Connector: nameOf(dir) + "_" + server, MayFail: end.Failed != "", GoesOn: goesOn})
+	schemaChanges := nameOf(dir) + "/0"
+	differ := func(recs []*kgo.Record) (bad int, told []string) {
+		return compare(ageless(want, schemaChanges), ageless(actual(recs), schemaChanges), *differences)
+	}
+	got, err := target.Play(t.Context(), Run{Dir: dir, Connector: nameOf(dir) + "_" + server, MayFail: end.Failed != "", GoesOn: goesOn, Whole: func(recs []*kgo.Record) bool {
+		bad, _ := differ(recs)
+		return bad == 0
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	schemaChanges := nameOf(dir) + "/0"
-	if bad, told := compare(ageless(want, schemaChanges), ageless(actual(got.Records), schemaChanges), *differences); bad > 0 {
+	if bad, told := differ(got.Records); bad > 0 {
 		t.Errorf("%d records differ\n%s", bad, strings.Join(told, "\n"))
 	}
 }

@@ -27,8 +27,10 @@ type Run struct {
 	Connector string
 	// MayFail: a failure of the connector ends the run, and is part of its result.
 	MayFail bool
-	// GoesOn is how long what does not fail may still bring records after a failure.
+	// GoesOn is how long what does not fail may still bring records after a failure, if Whole does not say before that all have come.
 	GoesOn time.Duration
+	// Whole reports that what has come is all that is to come; nil: nobody knows.
+	Whole func([]*kgo.Record) bool
 }
 
 // Result is what a case brought.
