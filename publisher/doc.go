@@ -8,6 +8,10 @@
 //	                     bounded by        |
 //	                     credit            └─> status (etcd, newest only), progress (Report), metrics (per batch)
 //
+// Signals (package signal) reach a lane through the rows of the signal table, a Kafka topic, a file or the API, and are followed by it (signals.go, ondemand.go): it asks its capturer
+// for snapshots beside the stream, or starts again for one that the stream waits for. What was asked for is in the checkpoint until the capturer's token has it. What snapshots
+// do is told as Debezium's notifications (package notify).
+//
 // A connector that configures transforms, or converters other than JSON's, has a second step between encode and produce (stage.go): the encoder's payloads become
 // Connect's data (record), go through the transforms (transform) and are converted (converter). Without them nothing of it runs.
 //

@@ -12,6 +12,7 @@
 //   - What a client got wrong is 400 with a text that says what, where Connect answers 500 with a Java exception.
 //   - No answer holds a password that the client did not ask for by asking for the config; no answer holds a stack trace.
 //   - No text holds what a reference to a secret leads to, so that validation cannot be used to read one.
+//   - /connectors/NAME/snapshots starts, shows and steers snapshots of a running connector's tables; Connect has nothing of the kind.
 //   - A status exists as soon as the connector does, and reads never fail because something moves.
 //
 // A request goes through these steps, and the first that refuses it answers:
