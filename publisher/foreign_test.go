@@ -18,6 +18,7 @@ import (
 	"github.com/rowmesh/rowmesh/publisher/transform"
 	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/rpc"
+	"github.com/rowmesh/rowmesh/services/rpc/rpctest"
 )
 
 // echo is a transform that sends every record back, whole.
@@ -102,5 +103,47 @@ func TestForeignEchoChangesNothing(t *testing.T) {
 			s.close()
 		}
 		t.Logf("%d records of %d recordings", records, len(files))
+	}
+}
+
+// TestForeignTLS: the publisher's certificates hold for servers of transforms too, on both sides.
+func TestForeignTLS(t *testing.T) {
+	a := rpctest.NewAuthority(t)
+	security := func(name string) rpc.Security {
+		cert, key := a.Issue(name, name)
+		return rpc.Security{CertFile: cert, KeyFile: key, CAFile: a.Path("ca.pem")}
+	}
+	srv, hs, err := rpc.NewServer(slog.New(slog.NewTextHandler(io.Discard, nil)), security("transform"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	transformv1.RegisterTransformServiceServer(srv, echo{})
+	l, err := rpc.Listen("127.0.0.1:0", security("transform"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- rpc.Serve(ctx, srv, hs, l) }()
+	defer func() {
+		cancel()
+		<-done
+	}()
+	other := rpctest.NewAuthority(t)
+	cert, key := other.Issue("stranger", "stranger")
+	for _, c := range []struct {
+		name string
+		with rpc.Security
+		ok   bool
+	}{{"its certificate", security("publisher"), true}, {"none", rpc.Security{}, false}, {"a stranger's", rpc.Security{CertFile: cert, KeyFile: key, CAFile: a.Path("ca.pem")}, false}} {
+		conn, err := rpc.Dial(l.Addr().String(), c.with)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = transformv1.NewTransformServiceClient(conn).Describe(t.Context(), &transformv1.DescribeRequest{Contract: 1})
+		if (err == nil) != c.ok {
+			t.Errorf("with %s: %v", c.name, err)
+		}
+		conn.Close()
 	}
 }

@@ -36,6 +36,16 @@ func BenchmarkTransforms(b *testing.B) {
 		{"TimezoneConverter", "a.type=" + debezium + "TimezoneConverter\na.converted.timezone=Europe/Berlin", false},
 		{"Filter", "a.type=" + debezium + "Filter\na.language=cel\na.condition=value.op == 'u' && value.after.id > 0", false},
 		{"ContentBasedRouter", "a.type=" + debezium + "ContentBasedRouter\na.language=cel\na.topic.expression=value.after.id > 0 ? 'x' : topic", false},
+		{"DropHeaders", "a.type=" + kafka + "DropHeaders\na.headers=x", true},
+		{"TimestampRouter", "a.type=" + kafka + "TimestampRouter", true},
+		{"ReadToInsertEvent", "a.type=io.debezium.connector.mysql.transforms.ReadToInsertEvent", false},
+		{"EnforceRecordSize", "a.type=" + debezium + "EnforceRecordSize\na.max.bytes=100000", false},
+		{"GeometryFormatTransformer", "a.type=" + debezium + "GeometryFormatTransformer", false},
+		{"HeaderToValue", "a.type=" + debezium + "HeaderToValue\na.headers=h\na.fields=h\na.operation=copy", false},
+		{"SchemaChangeEventFilter", "a.type=" + debezium + "SchemaChangeEventFilter\na.schema.change.event.exclude.list=ALTER", false},
+		{"SwapGeometryCoordinates", "a.type=" + debezium + "SwapGeometryCoordinates", false},
+		{"VectorToJsonConverter", "a.type=" + debezium + "VectorToJsonConverter", false},
+		{"outbox.EventRouter", "a.type=" + debezium + "outbox.EventRouter", false},
 		{"Predicate", "a.type=" + kafka + "Filter\na.predicate=p\n?p.type=" + kafka + "predicates.TopicNameMatches\n?p.pattern=.*nosuch", false},
 	} {
 		b.Run(strings.ReplaceAll(c.name, " ", "-"), func(b *testing.B) {
@@ -44,9 +54,13 @@ func BenchmarkTransforms(b *testing.B) {
 				b.Fatal(err)
 			}
 			in := change(b, update)
-			if c.row {
+			switch {
+			case c.row:
 				in = plainRow(b, one)
+			case c.name == "outbox.EventRouter":
+				in = outboxRecord(b, `"text"`, "c")
 			}
+			in.Timestamp = new(int64)
 			var slab record.Slab
 			var r record.Record
 			b.ReportAllocs()
