@@ -61,6 +61,7 @@ type copier struct {
 	// versions are tables that the copier was the first to name, so that the reader does not tell of them.
 	versions []*schemaState
 	stands   []recent
+	still    stillness
 }
 
 // initialCopy is what the tables of the snapshot that a subscription began with have in common.

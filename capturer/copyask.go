@@ -168,6 +168,13 @@ func (c *copier) oldStand(ctx context.Context, since chunk.Mark) (stand, time.Du
 			return st, 0, err
 		}
 		c.mu.Lock()
+		if !c.still.here(&st.at) {
+			c.still = stillness{st.at.file, st.at.pos, st.taken}
+		}
+		if st.taken.Sub(c.still.since) >= standAge { // nothing has been logged for so long
+			c.mu.Unlock()
+			return st, 0, nil
+		}
 		c.stands = append(c.stands, recent{st})
 		c.mu.Unlock()
 	}
@@ -196,6 +203,15 @@ func (c *copier) oldStand(ctx context.Context, since chunk.Mark) (stand, time.Du
 	c.stands = slices.Delete(c.stands, 0, best)
 	return st, 0, nil
 }
+
+// stillness is where the reader has been since.
+type stillness struct {
+	file  string
+	pos   uint64
+	since time.Time
+}
+
+func (s *stillness) here(p *place) bool { return s.file == p.file && s.pos == p.pos }
 
 // forgetStands closes the windows that are kept for later.
 func (c *copier) forgetStands() {

@@ -3,7 +3,6 @@ package capturer
 import (
 	"cmp"
 	"context"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -19,9 +18,6 @@ import (
 	"github.com/rowmesh/rowmesh/services/registry"
 	"github.com/rowmesh/rowmesh/services/source"
 )
-
-// nothing is a regular expression that matches no text.
-const nothing = `[^\x00-\x{10FFFF}]`
 
 // subscribeLockFree begins with a snapshot that takes no lock for tables with a key: their definitions are told, then the log is streamed from there, and their rows come
 // between its own. Tables that cannot be read in chunks come first, from one cut, since nothing tells their rows apart from those of the log.
@@ -68,9 +64,7 @@ func (s *dbSource) subscribeLockFree(ctx context.Context, f *feed, info source.I
 // readDefinitions tells the definitions, and reads no rows.
 func (s *dbSource) readDefinitions(ctx context.Context, f *feed, out capture.Sender) (*snapshot.Result, error) {
 	o := s.snapshotOptions(f)
-	o.Snapshot = proto.CloneOf(o.Snapshot)
-	o.Snapshot.Locking, o.Snapshot.IncludeTables = capturev1.LockingMode_LOCKING_MODE_NONE, []string{nothing}
-	o.Version = func(t *rowv1.Table) (*rowv1.Table, error) { return t, nil } // no rows: nobody is told of schemas yet
+	o.LockFree, o.Leave = true, func(*rowv1.Table) bool { return true }
 	return s.access().Snapshot(ctx, o, func(m *capturev1.SubscribeResponse) error {
 		if m.GetDdl() != nil || m.GetTableError() != nil {
 			return out.Send(m)
@@ -82,11 +76,8 @@ func (s *dbSource) readDefinitions(ctx context.Context, f *feed, out capture.Sen
 // readWhole reads tables from one cut.
 func (s *dbSource) readWhole(ctx context.Context, f *feed, whole, chunked []string, out capture.Sender) (*snapshot.Result, error) {
 	o := s.snapshotOptions(f)
-	o.Snapshot = proto.CloneOf(o.Snapshot)
-	o.Snapshot.IncludeTables, o.Ddl = nil, capturev1.DdlScope_DDL_SCOPE_NONE
-	for _, t := range whole {
-		o.Snapshot.IncludeTables = append(o.Snapshot.IncludeTables, regexp.QuoteMeta(t))
-	}
+	o.Ddl = capturev1.DdlScope_DDL_SCOPE_NONE
+	o.Leave = func(t *rowv1.Table) bool { return !slices.Contains(whole, t.Database+"."+t.Table) }
 	return s.access().Snapshot(ctx, o, func(m *capturev1.SubscribeResponse) error {
 		if p := m.GetSnapshot(); p != nil {
 			if p.Table == "" {
@@ -146,18 +137,16 @@ func (s *dbSource) sort(f *feed, tables []*rowv1.Table) (chunked, whole []string
 	return chunked, whole
 }
 
-// chunkable says whether a table is read in chunks. Others are those without a key, those that a statement of the user's reads, those whose past versions the server
-// keeps in a way that only it sees, and those with a member of ENUM or SET that only a look at the rows can spell.
+// chunkable says whether a table is read in chunks. Others are those without a key, those that a statement of the user's reads, and those whose past versions the server
+// keeps in a way that only it sees.
 func chunkable(o *capturev1.SnapshotOptions, t *rowv1.Table) bool {
 	for id := range o.GetSelectOverrides() {
 		if strings.EqualFold(id, t.Database+"."+t.Table) {
 			return false
 		}
 	}
-	for _, c := range t.Columns {
-		if c.Hidden || slices.ContainsFunc(c.Members, func(m string) bool { return strings.Contains(m, "?") }) {
-			return false
-		}
+	if hasHidden(t) {
+		return false
 	}
 	_, err := chunk.KeyOf(t, "")
 	return err == nil

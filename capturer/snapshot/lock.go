@@ -40,6 +40,9 @@ func (r *run) locks(c *cut) []lockKind {
 		return nil
 	}
 	global := lockKind{name: "global", statements: []string{"FLUSH TABLES WITH READ LOCK"}, release: "UNLOCK TABLES", writes: true, flushes: true}
+	if r.LockFree {
+		return nil
+	}
 	switch r.Snapshot.Locking {
 	case capturev1.LockingMode_LOCKING_MODE_NONE:
 		return nil

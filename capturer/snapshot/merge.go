@@ -61,7 +61,7 @@ func (r *run) readRows(ctx context.Context, c *cut) error {
 func (r *run) scans(ctx context.Context, c *cut) ([]*tableScan, error) {
 	var wanted []*table
 	for _, t := range c.wanted {
-		if r.Snapshot.Data && t.shape != nil && t.problem == nil && r.choose.readsRows(t.id()) {
+		if r.Snapshot.Data && t.shape != nil && t.problem == nil && r.choose.readsRows(t.id()) && (r.Leave == nil || !r.Leave(t.shape)) {
 			wanted = append(wanted, t)
 		}
 	}

@@ -47,6 +47,10 @@ type Options struct {
 	Payload func(capacity int) []byte
 	// Pace is shared with others who read this server; nil: one of its own, with the limits in Snapshot.
 	Pace *throttle.Throttle
+	// LockFree says that no lock is taken, whatever Snapshot.Locking asks for.
+	LockFree bool
+	// Leave says of a table whose rows are wanted that the caller reads them; nil: of none.
+	Leave func(t *rowv1.Table) bool
 	// Log takes one line per phase; nil: none.
 	Log *slog.Logger
 
