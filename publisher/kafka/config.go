@@ -66,19 +66,23 @@ func (c Config) Validate() error {
 // properties returns the map that confluent-kafka-go takes. events receives nothing but errors and failed deliveries.
 func (c Config) properties(logs chan kafka.LogEvent) *kafka.ConfigMap {
 	m := kafka.ConfigMap{
-		"linger.ms":              "0",       // batches fill by themselves under load; at rest every millisecond here is latency
-		"batch.size":             "1000000", // with batch.num.messages: requests of up to 1 MB, where throughput levels off
-		"batch.num.messages":     "10000",
-		"socket.timeout.ms":      "30000", // a request is given up before half the transaction timeout is over
-		"socket.nagle.disable":   "true",
-		"compression.type":       "none",
-		"reconnect.backoff.ms":   "50",
-		"request.timeout.ms":     "30000",
-		"log.connection.close":   "true", // a closed connection around a commit makes it unclean
-		"statistics.interval.ms": "0",
+		"linger.ms":                "0",       // batches fill by themselves under load; at rest every millisecond here is latency
+		"batch.size":               "1000000", // with batch.num.messages: requests of up to 1 MB, where throughput levels off
+		"batch.num.messages":       "10000",
+		"socket.timeout.ms":        "30000", // a request is given up before half the transaction timeout is over
+		"socket.nagle.disable":     "true",
+		"compression.type":         "none",
+		"reconnect.backoff.ms":     "50",
+		"reconnect.backoff.max.ms": "1000", // the default of 10 s is what lanes would wait for a broker that is back already
+		"request.timeout.ms":       "30000",
+		"log.connection.close":     "true", // a closed connection around a commit makes it unclean
+		"statistics.interval.ms":   "0",
 	}
 	for k, v := range clientProperties(c.Client) {
 		m[k] = v
+	}
+	if c.Client["reconnect.backoff.ms"] != "" && c.Client["reconnect.backoff.max.ms"] == "" { // ours may be below what the user has for the first wait, which librdkafka refuses
+		delete(m, "reconnect.backoff.max.ms")
 	}
 	maps.Copy(m, kafka.ConfigMap{
 		"acks":                         "all",
