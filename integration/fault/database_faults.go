@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -16,6 +17,13 @@ func databaseFaults() []Fault {
 		{ID: "M2", Name: "failover by GTID, the old primary killed", Alone: true, Do: failover(true)},
 		{ID: "N16", Name: "the source's address points at another server", Alone: true, Do: failover(false)},
 		{ID: "M4", Name: "the new primary has a transaction of its own", Alone: true, Do: (*Stage).errant},
+		{ID: "M15", Name: "a large transaction", Do: func(s *Stage, ctx context.Context) error {
+			if s.Long {
+				return s.big(ctx, 300_000)
+			}
+			return s.big(ctx, 10_000)
+		}},
+		{ID: "C2", Name: "at once: a zombie and a failover", Long: true, Alone: true, Do: (*Stage).zombieFailover},
 		{ID: "M35", Name: "the dump thread is killed again and again", Do: (*Stage).dumpKilled},
 		{ID: "M34", Name: "the source is read only for a while", Do: (*Stage).readOnly},
 		{ID: "M25", Name: "the log is rotated again and again", Long: true, Do: (*Stage).rotated},
@@ -70,6 +78,18 @@ func (s *Stage) errant(ctx context.Context) error {
 		return err
 	}
 	return s.Load.Exactly(ctx, table[len(s.Load.W.Database)+1:], "c 1 1")
+}
+
+// zombieFailover stops a publisher past its lease, fails over, and lets the publisher go on.
+func (s *Stage) zombieFailover(ctx context.Context) error {
+	name, err := s.zombieOf(ctx)
+	if err != nil {
+		return err
+	}
+	if err := failover(true)(s, ctx); err != nil {
+		return err
+	}
+	return s.Signal(name, syscall.SIGCONT)
 }
 
 // dumpThreads returns the ids of the threads that send the log to capturers.

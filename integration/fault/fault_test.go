@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rowmesh/rowmesh/deploy/servers"
 	"github.com/rowmesh/rowmesh/integration/harness"
 	"github.com/rowmesh/rowmesh/services/failpoint"
 )
@@ -134,6 +135,21 @@ func TestFaults(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestFaultsOnMariaDB does those faults to a MariaDB that meet the way to a source and what lanes remember of it.
+func TestFaultsOnMariaDB(t *testing.T) {
+	if !full() {
+		t.Skip("takes long: set ROWMESH_FULL=1")
+	}
+	c := start(t, Options{Database: servers.MariaDB, EtcdQuota: 24 << 20})
+	all := slices.DeleteFunc(Group("PNG"), func(f Fault) bool { return f.Alone || f.OneLane || f.Long })
+	for _, f := range Group("M") {
+		if f.ID == "M1" || f.ID == "M35" || f.ID == "M15" {
+			all = append(all, f)
+		}
+	}
+	faults(t, stage(t, c, LoadOptions{Name: "fault-mariadb", Config: WideConfig()}), slices.DeleteFunc(all, func(f Fault) bool { return f.ID == "N15" }))
 }
 
 // testScripts does to one connector what statements can do.

@@ -138,6 +138,7 @@ func Stops() []Stop {
 		{ID: "K13", Name: "the right to write a topic is taken away", Do: (*Place).denied},
 		{ID: "K16", Name: "checkpoints are deleted by age", Config: map[string]string{"offsets.storage.topic": "fault-deleted-offsets"}, Long: true, Do: (*Place).deletedByAge},
 		{ID: "M9", Name: "somebody else reads the log with the same server id", Config: map[string]string{"database.server.id": "4711"}, Do: (*Place).sameServerID},
+		{ID: "M23", Name: "tables change while nobody reads", Do: (*Place).changedMeanwhile},
 		{ID: "M12", Name: "changes outside of the log", Do: (*Place).outsideLog},
 		{ID: "M5", Name: "the server comes back as it was before what it has told", Long: true, Do: (*Place).lostTail},
 	}
@@ -394,6 +395,30 @@ func (p *Place) sameServerID(ctx context.Context) error {
 		}
 	}
 	return p.Exactly(ctx, "t", "r 1 1", "c 2 1", "c 3 1", "c 4 1", "c 5 1", "c 6 1", "c 7 1")
+}
+
+// changedMeanwhile: what was written before a change of the table must be read as it was then.
+func (p *Place) changedMeanwhile(ctx context.Context) error {
+	err := p.away(ctx, func() error {
+		return p.sql(ctx, "insert into "+p.Table+" values (3,1,'old')", "alter table "+p.Table+" add column n int default 7 after version", "insert into "+p.Table+" values (4,1,44,'new')",
+			"alter table "+p.Table+" drop column v", "insert into "+p.Table+" values (5,1,55)")
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.Exactly(ctx, "t", "r 1 1", "c 2 1", "c 3 1", "c 4 1", "c 5 1"); err != nil {
+		return err
+	}
+	all, err := p.Events("t")
+	if err != nil {
+		return err
+	}
+	for i, want := range map[int]string{2: `"after":{"k":3,"version":1,"v":"old"}`, 3: `"after":{"k":4,"version":1,"n":44,"v":"new"}`, 4: `"after":{"k":5,"version":1,"n":55}`} {
+		if !strings.Contains(string(all[i].Value), want) {
+			err = errors.Join(err, fmt.Errorf("event %d is %s, want %s in it", i, all[i].Value, want))
+		}
+	}
+	return err
 }
 
 // outsideLog: nobody who reads the log can see it. A comparison of rows and events does.
