@@ -29,9 +29,9 @@
 // An absent column of an insert has the column's default, which is what the server stored. Elsewhere an absent column is the
 // unavailable.value.placeholder where the type is text, JSON or bytes (NOBLOB lacks no others). Where another type is absent (MINIMAL), an update
 // has before null, as Debezium writes it for sources that do not log it, and the field is null in deletes and key changes: null even in required
-// fields, because any number would be a lie.
+// fields, because any number would be a lie. Options.Complete may give images behind inserts and updates what they lack before all this (post.processors).
 //
 // # What it does not do
 //
-// No I/O, no clock of its own, no goroutine. An Encoder belongs to one goroutine. Partitions of records without a key are the caller's choice.
+// No I/O but what Options.Complete does, no clock of its own, no goroutine. An Encoder belongs to one goroutine. Partitions of records without a key are the caller's choice.
 package convert
