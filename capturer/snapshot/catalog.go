@@ -155,8 +155,14 @@ func (r *run) readDefinitions(ctx context.Context, c *cut) error {
 
 // readDefinition reads one. A statement that uses the table takes its metadata lock; one that returns no row takes it without work.
 func (r *run) readDefinition(ctx context.Context, c *source.Conn, t *table) error {
-	if err := c.Exec(ctx, "SELECT 1 FROM "+source.QuoteTable(t.database, t.name)+" LIMIT 0"); err != nil && (t.rows || errs.KindOf(err) != errs.Denied) {
-		return err
+	if err := c.Exec(ctx, "SELECT 1 FROM "+source.QuoteTable(t.database, t.name)+" LIMIT 0"); err != nil {
+		switch errs.KindOf(err) {
+		case errs.NotFound, errs.Busy, errs.Unavailable:
+			return err
+		}
+		if t.rows {
+			return err
+		} // of the others the definition is enough
 	}
 	create, err := showCreate(ctx, c, t)
 	if err != nil {

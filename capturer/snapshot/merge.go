@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -24,11 +25,13 @@ func (r *run) readRows(ctx context.Context, c *cut) error {
 		return err
 	}
 	r.count += uint32(len(tables))
-	names := make([]string, len(tables))
-	for i, t := range tables {
-		names[i] = t.id()
+	again := len(r.names) > 0
+	for _, t := range tables {
+		if !again || !slices.Contains(r.names, t.id()) {
+			r.names = append(r.names, t.id())
+		}
 	}
-	if err := r.emit(progressMessage(&capturev1.SnapshotProgress{Tables: r.count, TablesDone: r.finished, TableNames: names})); err != nil {
+	if err := r.emit(progressMessage(&capturev1.SnapshotProgress{Tables: r.count, TablesDone: r.finished, TableNames: slices.Clone(r.names)})); err != nil {
 		return err
 	}
 	rctx, stop := context.WithCancel(ctx)

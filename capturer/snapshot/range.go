@@ -67,6 +67,8 @@ type Range struct {
 	Condition string
 	// Limit is how many rows are read; of those the first that have MaxBytes or a little more are kept, in parts of PartBytes each.
 	Limit, MaxBytes, PartBytes int
+	// Small says that there may be few rows: buffers begin small.
+	Small bool
 	// Alloc lends buffers for the parts; nil: make.
 	Alloc func(capacity int) []byte
 	// After is a place in the log: what comes before it must be shown. Reached says whether a place of the view is there (MariaDB). Without GTIDs MySQL cannot say: the
@@ -358,10 +360,10 @@ func (k *packer) add(raw []byte) error {
 	return nil
 }
 
-// alloc returns a buffer for a part: as large as a full one, unless the chunk is known to be small.
+// alloc returns a buffer for a part: as large as a full one, unless the chunk may be small.
 func (k *packer) alloc() []byte {
 	size := k.q.PartBytes + rowSlack
-	if len(k.out.Parts) == 0 && k.out.Rows == 0 {
+	if k.q.Small && len(k.out.Parts) == 0 {
 		size = min(size, firstBatchBytes*4)
 	}
 	if k.q.Alloc != nil {

@@ -29,7 +29,8 @@ type run struct {
 	ahead    time.Duration // of the server's clock to ours
 
 	total    uint64   // rows sent
-	count    uint32   // tables that are read
+	names    []string // of the tables that are read, in the order in which they are begun
+	count    uint32   // how many
 	finished uint32   // of them
 	opened   bool     // the snapshot's first row is marked
 	changed  []*table // that changed between the cut and their scan

@@ -140,6 +140,11 @@ func TestATableThatNeverRests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		for _, p := range s.progress {
+			if diff := cmp.Diff([]string{f.db + ".a", f.db + ".x"}, p.TableNames); len(p.TableNames) > 0 && diff != "" {
+				t.Error(diff)
+			}
+		}
 		if n != mostRounds+1 || len(s.failed) != 1 || s.failed[0].Table != "x" || !strings.Contains(s.failed[0].Reason, "ask for a snapshot") {
 			t.Errorf("%d changes, failed %v", n, s.failed)
 		}
