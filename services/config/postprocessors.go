@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -42,8 +44,8 @@ func (p *parser) checkPostProcessors() {
 			p.warn("post.processors", fmt.Sprintf("post.processors: %s (%s.type=%s) is not run: post processors other than %s are Java classes", name, name, class, ReselectClass))
 			continue
 		}
-		for option, def := range reselectOptions {
-			full := name + "." + option
+		for _, option := range slices.Sorted(maps.Keys(reselectOptions)) {
+			def, full := reselectOptions[option], name+"."+option
 			v, given := p.in[full]
 			switch {
 			case !given:
