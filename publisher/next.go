@@ -282,7 +282,9 @@ func (t *task) snapshot(s *capturev1.SnapshotProgress) error {
 		return t.onDemand(s)
 	}
 	t.progress.snapshot(s)
-	if t.start.blocking != nil {
+	if t.start.blocking == nil {
+		t.progress.followInitial(t.id.Task, s, t.p.out.now())
+	} else {
 		t.progress.followBlocking(t.start.blocking.ID, s, t.p.out.now())
 	}
 	if err := t.tell(t.snapshotNotices(s)); err != nil {

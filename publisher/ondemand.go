@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/publisher/convert"
 	"github.com/rowmesh/rowmesh/publisher/lane"
 	"github.com/rowmesh/rowmesh/publisher/signal"
@@ -238,14 +239,7 @@ func (t *task) takeOver(found []offset.IncrementalTable) {
 
 // onDemand handles what the capturer says of an incremental snapshot.
 func (t *task) onDemand(p *capturev1.SnapshotProgress) error {
-	for _, c := range t.kept().Pending {
-		if c.Id == p.Id && (c.Action == capturev1.SnapshotAction_SNAPSHOT_ACTION_START || p.Complete || fits(c.Action, p.State)) {
-			if t.signals.answered == nil {
-				t.signals.answered = map[*capturev1.SnapshotCommand]bool{}
-			}
-			t.signals.answered[c] = true
-		}
-	}
+	t.answered(p)
 	if p.Error != "" {
 		t.log.Warn("incremental snapshot", "id", p.Id, "table", p.Table, "state", p.State, "error", p.Error)
 		t.status.warn("snapshot "+p.Id+" "+p.Table, fmt.Sprintf("snapshot %s of %s: %s", p.Id, p.Table, p.Error))
@@ -261,6 +255,27 @@ func (t *task) onDemand(p *capturev1.SnapshotProgress) error {
 	return nil
 }
 
+// answered notes which pending commands the capturer has done, as it says of their snapshot. They are done in their order, so what a message says is of the first that is not
+// done yet: a RUNNING that was said before a pause is no answer to the resume behind it.
+func (t *task) answered(p *capturev1.SnapshotProgress) {
+	for _, c := range t.kept().Pending {
+		if c.Id != p.Id || t.signals.answered[c] {
+			continue
+		}
+		start := c.Action == capturev1.SnapshotAction_SNAPSHOT_ACTION_START
+		if !start && !p.Complete && !fits(c.Action, p.State) {
+			return
+		}
+		if t.signals.answered == nil {
+			t.signals.answered = map[*capturev1.SnapshotCommand]bool{}
+		}
+		t.signals.answered[c] = true
+		if !start && !p.Complete {
+			return
+		}
+	}
+}
+
 // fits reports that a state is what an action leads to.
 func fits(a capturev1.SnapshotAction, s capturev1.SnapshotState) bool {
 	switch a {
@@ -274,12 +289,17 @@ func fits(a capturev1.SnapshotAction, s capturev1.SnapshotState) bool {
 
 // settleCommands drops the pending commands that the token has, which is newer than what the capturer said of them.
 func (t *task) settleCommands() {
-	if len(t.signals.answered) == 0 {
+	if t.place.taken.Signals == nil || len(t.place.taken.Signals.Pending) == 0 {
 		return
 	}
-	t.keepSignals(func(s *offset.Signals) {
-		s.Pending = slices.DeleteFunc(s.Pending, func(c *capturev1.SnapshotCommand) bool { return t.signals.answered[c] })
-	})
+	known := t.place.taken.Snapshots()
+	done := func(c *capturev1.SnapshotCommand) bool {
+		return t.signals.answered[c] || c.Action == capturev1.SnapshotAction_SNAPSHOT_ACTION_START &&
+			slices.ContainsFunc(known, func(k *rowv1.SnapshotCursor) bool { return k.Id == c.Id })
+	}
+	if slices.ContainsFunc(t.place.taken.Signals.Pending, done) {
+		t.keepSignals(func(s *offset.Signals) { s.Pending = slices.DeleteFunc(s.Pending, done) })
+	}
 	t.signals.answered = nil
 }
 
@@ -371,10 +391,3 @@ func withoutSignals(cfg *config.Connector, o *capturev1.SnapshotOptions) *captur
 
 // quote is an identifier in SQL.
 func quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
-
-// leftBehind drops what another lane's record kept of signals: its commands are that lane's, and its place in the signal topic is as good as any.
-func leftBehind(o *offset.Offset) {
-	if o.Signals != nil {
-		o.Signals = &offset.Signals{Next: o.Signals.Next}
-	}
-}

@@ -11,9 +11,14 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
 
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	controlv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/control/v1"
+	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
+	"github.com/rowmesh/rowmesh/services/config"
+	"github.com/rowmesh/rowmesh/services/offset"
 	"github.com/rowmesh/rowmesh/services/registry"
 )
 
@@ -291,4 +296,57 @@ func TestSetPosition(t *testing.T) {
 		t.Error(d)
 	}
 	w.until("status", func() bool { return w.mesh.status(w.lane(0, 1, "a").LaneID).State == registry.LaneRunning })
+}
+
+// Commands of a snapshot are answered in their order.
+func TestCommandsAreAnsweredInOrder(t *testing.T) {
+	const (
+		start, pause, resume = capturev1.SnapshotAction_SNAPSHOT_ACTION_START, capturev1.SnapshotAction_SNAPSHOT_ACTION_PAUSE, capturev1.SnapshotAction_SNAPSHOT_ACTION_RESUME
+		running, paused      = capturev1.SnapshotState_SNAPSHOT_STATE_RUNNING, capturev1.SnapshotState_SNAPSHOT_STATE_PAUSED
+	)
+	for _, c := range []struct {
+		says []*capturev1.SnapshotProgress
+		left []capturev1.SnapshotAction
+	}{
+		{[]*capturev1.SnapshotProgress{{Id: "other", State: running}}, []capturev1.SnapshotAction{start, pause, resume}},
+		{[]*capturev1.SnapshotProgress{{Id: "a", State: running}}, []capturev1.SnapshotAction{pause, resume}}, // said before the pause
+		{[]*capturev1.SnapshotProgress{{Id: "a", State: running}, {Id: "a", State: paused}}, []capturev1.SnapshotAction{resume}},
+		{[]*capturev1.SnapshotProgress{{Id: "a", State: running}, {Id: "a", State: paused}, {Id: "a", State: running}}, nil},
+		{[]*capturev1.SnapshotProgress{{Id: "a", Complete: true}}, nil},
+	} {
+		tk := &task{place: place{taken: offset.Offset{Signals: &offset.Signals{Pending: []*capturev1.SnapshotCommand{{Id: "a", Action: start}, {Id: "a", Action: pause}, {Id: "a", Action: resume}}}}}}
+		for _, p := range c.says {
+			tk.answered(p)
+		}
+		tk.settleCommands()
+		var left []capturev1.SnapshotAction
+		for _, x := range tk.kept().Pending {
+			left = append(left, x.Action)
+		}
+		if d := cmp.Diff(c.left, left); d != "" {
+			t.Errorf("%v: %s", c.says, d)
+		}
+	}
+}
+
+// A lane of a new layout begins the snapshots of its tables again, whichever lane had them, and leaves the others.
+func TestSnapshotsOnDemandAreInherited(t *testing.T) {
+	token, err := proto.Marshal(&rowv1.ResumeToken{Version: 1, Start: &rowv1.Position{File: "f", Pos: 4}, Snapshots: []*rowv1.SnapshotCursor{
+		{Id: "a", Table: "d.mine", Border: []string{"5"}, Condition: "x = 1", Paused: true}, {Id: "a", Table: "d.other"}, {Table: "d.initial"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tk := &task{cfg: &config.Connector{}, id: registry.LaneID{Task: 1}, lane: registry.Lane{Count: 2, Pins: map[string]uint32{"d.mine": 1, "d.other": 0, "d.waits": 1}}}
+	o := tk.inherit(offset.Offset{Source: &rowv1.SourceOffset{File: "f", Pos: 4}, Token: token, Signals: &offset.Signals{Next: 7, Blocking: []offset.Blocking{{ID: "b"}},
+		Pending: []*capturev1.SnapshotCommand{{Id: "c", Action: capturev1.SnapshotAction_SNAPSHOT_ACTION_START, Tables: []*capturev1.SnapshotTable{{Table: "d.waits"}, {Table: "d.other"}}}}}})
+	want := &offset.Signals{Next: 7, Pending: []*capturev1.SnapshotCommand{
+		{Id: "a", Action: capturev1.SnapshotAction_SNAPSHOT_ACTION_START, Tables: []*capturev1.SnapshotTable{{Table: "d.mine", Condition: "x = 1"}}},
+		{Id: "a", Action: capturev1.SnapshotAction_SNAPSHOT_ACTION_PAUSE},
+		{Id: "c", Action: capturev1.SnapshotAction_SNAPSHOT_ACTION_START, Tables: []*capturev1.SnapshotTable{{Table: "d.waits"}}}}}
+	if d := cmp.Diff(want, o.Signals, protocmp.Transform()); d != "" {
+		t.Error(d)
+	}
+	if n := len(o.Snapshots()); n != 0 || len(o.Resume().Snapshots) != 1 {
+		t.Errorf("the token has %v", o.Resume().Snapshots)
+	}
 }

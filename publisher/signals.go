@@ -342,7 +342,11 @@ func (t *task) sawBatch(b *rowv1.Batch) {
 	n := int(b.GroupTxn[g])
 	w := behind{mariadb: t.cfg.Flavor == config.MariaDB}
 	if n < len(b.TxnSid) && b.TxnSid[n] > 0 && int(b.TxnSid[n]) <= len(b.Sids) && n < len(b.TxnGno) {
-		w.sid, w.gno = strings.Clone(b.Sids[b.TxnSid[n]-1]), b.TxnGno[n]
+		if w.sid, w.gno = b.Sids[b.TxnSid[n]-1], b.TxnGno[n]; w.sid == t.behind.sid {
+			w.sid = t.behind.sid
+		} else {
+			w.sid = strings.Clone(w.sid) // the batch's buffers are used again
+		}
 	}
 	if n < len(b.TxnServerId) {
 		w.server = b.TxnServerId[n]

@@ -89,6 +89,19 @@ func (p *progress) followBlocking(id string, m *capturev1.SnapshotProgress, now 
 	}
 }
 
+// initialSnapshot names the snapshot that a lane begins with.
+const initialSnapshot = "initial"
+
+// followInitial does the same for the snapshot that a lane begins with.
+func (p *progress) followInitial(task uint32, m *capturev1.SnapshotProgress, now time.Time) {
+	p.begin(&controlv1.SnapshotStatus{Id: initialSnapshot, Task: task, Type: "initial", State: statePending, StartedMs: now.UnixMilli()}, m.TableNames)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.find(initialSnapshot); s != nil {
+		followSnapshot(s, m, now)
+	}
+}
+
 // unblocked ends a blocking snapshot.
 func (p *progress) unblocked(id string, now time.Time) {
 	p.mu.Lock()
@@ -126,6 +139,14 @@ func followSnapshot(s *controlv1.SnapshotStatus, m *capturev1.SnapshotProgress, 
 		s.Tables = append(s.Tables, &controlv1.SnapshotTableStatus{Table: m.Table})
 	}
 	t := s.Tables[i]
+	if m.RowsPerSecond == 0 && m.RowsDone > 0 && s.StartedMs > 0 { // who sends it does not say: the mean will do
+		if took := now.UnixMilli() - s.StartedMs; took > 0 {
+			m.RowsPerSecond = m.RowsDone * 1000 / uint64(took)
+		}
+		if m.RowsPerSecond > 0 && m.RowsEstimated > m.RowsDone && !m.TableComplete {
+			m.LeftMs = (m.RowsEstimated - m.RowsDone) * 1000 / m.RowsPerSecond
+		}
+	}
 	t.State, t.RowsDone, t.RowsEstimated, t.ChunksDone, t.ChunksLeft = state, m.RowsDone, m.RowsEstimated, m.ChunksDone, m.ChunksLeft
 	t.RowsPerSecond, t.LeftMs, t.Error = m.RowsPerSecond, m.LeftMs, m.Error
 }

@@ -162,13 +162,13 @@ func (t *task) read(ctx context.Context) error {
 		if o, err = t.takeUp(o); err != nil {
 			return err
 		}
+		if !t.start.own && !o.Foreign() {
+			o = t.inherit(o)
+		}
 	}
 	always := t.snapshotted != t.lane.Generation
 	if t.start.plan, err = planStart(t.cfg, o, ok, t.again, always); err != nil {
 		return err
-	}
-	if !t.start.own {
-		leftBehind(&o)
 	}
 	if s := o.Signals; s != nil && len(s.Blocking) > 0 && ok && !o.Foreign() && t.start.snapshot == nil {
 		t.start.plan = blockingPlan(t.cfg, &s.Blocking[0])
