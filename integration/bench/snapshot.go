@@ -36,7 +36,7 @@ func copies(o options) []copied {
 // way is how a snapshot is taken.
 type way struct {
 	name string
-	with map[string]string
+	with map[string]string // options; an empty one takes away what other measures set
 }
 
 func ownWays(o options) []way {
@@ -50,7 +50,7 @@ func ownWays(o options) []way {
 // rivalWays are Debezium's: with its defaults, and with what makes it faster.
 func rivalWays(o options) []way {
 	return []way{
-		{"as it comes", map[string]string{"max.batch.size": "2048", "max.queue.size": "8192", "poll.interval.ms": "500", "producer.override.linger.ms": "0", "producer.override.batch.size": "16384"}},
+		{"as it comes", map[string]string{"max.batch.size": "", "max.queue.size": "", "poll.interval.ms": "", "producer.override.linger.ms": "", "producer.override.batch.size": ""}},
 		{"tuned", nil},
 		{fmt.Sprintf("tuned x%d", o.threads), map[string]string{"snapshot.max.threads": strconv.Itoa(o.threads)}},
 	}
@@ -130,7 +130,9 @@ func (b *bench) copy(ctx context.Context, s *subject, c copied, w way) error {
 	config := b.config(s, name, c.table(0)[:len(c.table(0))-1]+"[0-9]+")
 	config["snapshot.mode"] = "initial"
 	for k, v := range w.with {
-		config[k] = v
+		if config[k] = v; v == "" {
+			delete(config, k)
+		}
 	}
 	stall := b.stalls(ctx)
 	forget(s.procs...)
