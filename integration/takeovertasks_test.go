@@ -43,7 +43,7 @@ func TestTakeOverBySeveralTasks(t *testing.T) {
 	more := func(n int) {
 		t.Helper()
 		from := len(r.records())
-		harness.Await(t, 2*time.Minute, fmt.Sprint(n, " records more"), func() error {
+		harness.Await(t, 5*time.Minute, fmt.Sprint(n, " records more"), func() error {
 			if got := len(r.records()); got < from+n {
 				return fmt.Errorf("%d of %d", got-from, n)
 			}
