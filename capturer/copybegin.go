@@ -15,6 +15,7 @@ import (
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/services/capture"
 	"github.com/rowmesh/rowmesh/services/errs"
+	"github.com/rowmesh/rowmesh/services/failpoint"
 	"github.com/rowmesh/rowmesh/services/registry"
 	"github.com/rowmesh/rowmesh/services/source"
 )
@@ -22,6 +23,9 @@ import (
 // subscribeLockFree begins with a snapshot that takes no lock for tables with a key: their definitions are told, then the log is streamed from there, and their rows come
 // between its own. Tables that cannot be read in chunks come first, from one cut, since nothing tells their rows apart from those of the log.
 func (s *dbSource) subscribeLockFree(ctx context.Context, f *feed, info source.Info, out capture.Sender) error {
+	if err := failpoint.At(failpoint.SnapshotBefore); err != nil {
+		return err
+	}
 	if err := out.Send(openedMessage(s.id, info, nil, true)); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/services/capture"
+	"github.com/rowmesh/rowmesh/services/failpoint"
 	"github.com/rowmesh/rowmesh/services/row"
 )
 
@@ -292,6 +293,11 @@ func (p *pumped) send(c *copier, x *piece) (bool, error) {
 		}
 	}
 	for _, m := range c.progress(p, x) {
+		if m.GetSnapshot().GetComplete() {
+			if err := failpoint.At(failpoint.SnapshotAfter); err != nil {
+				return false, err
+			}
+		}
 		if err := p.out.Send(m); err != nil {
 			return false, err
 		}
@@ -336,6 +342,9 @@ func (p *pumped) rows(c *copier, x *piece) (bool, error) {
 		b = x.snapshot(begin, first)
 	}
 	b.Checkpoint = p.checkpoint(c)
+	if err := failpoint.At(failpoint.SnapshotSend); err != nil {
+		return false, err
+	}
 	return true, p.out.Send(&capturev1.SubscribeResponse{Message: &capturev1.SubscribeResponse_Batch{Batch: b}})
 }
 
