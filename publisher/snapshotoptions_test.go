@@ -20,7 +20,7 @@ func TestSnapshotOptions(t *testing.T) {
 		"snapshot.locking.mode":            {map[string]string{"snapshot.locking.mode": "minimal_percona_no_table_locks"}, &capturev1.SnapshotOptions{Locking: capturev1.LockingMode_LOCKING_MODE_MINIMAL_PERCONA_NO_TABLE_LOCKS}},
 		"snapshot.lock.timeout.ms":         {map[string]string{"snapshot.lock.timeout.ms": "500"}, &capturev1.SnapshotOptions{LockTimeoutMs: 500}},
 		"snapshot.isolation.mode":          {map[string]string{"snapshot.isolation.mode": "serializable"}, &capturev1.SnapshotOptions{Isolation: capturev1.Isolation_ISOLATION_SERIALIZABLE}},
-		"snapshot.include.collection.list": {map[string]string{"snapshot.include.collection.list": "d.t"}, &capturev1.SnapshotOptions{IncludeTables: []string{"d.t"}}},
+		"snapshot.include.collection.list": {map[string]string{"snapshot.include.collection.list": "d.t"}, &capturev1.SnapshotOptions{IncludeTables: []string{"(?i)^(?:d.t)$"}}},
 		"snapshot.select.statement.overrides": {map[string]string{"snapshot.select.statement.overrides": "d.t", "snapshot.select.statement.overrides.d.t": "SELECT 1"},
 			&capturev1.SnapshotOptions{SelectOverrides: map[string]string{"d.t": "SELECT 1"}}},
 		"snapshot.fetch.size":                  {map[string]string{"snapshot.fetch.size": "500"}, &capturev1.SnapshotOptions{FetchRows: 500}},
