@@ -135,7 +135,8 @@ func (s *stage) run(ctx context.Context, o *convert.Output, reject func(i int, e
 			s.slab.Reset()
 			s.shared = nil
 		}
-		if err := s.settle(o, i, s.one, reject); err != nil {
+		arena := len(s.out.Arena)
+		if err := s.settle(arena, i, s.one(o, i), reject); err != nil {
 			return nil, err
 		}
 	}
@@ -164,21 +165,16 @@ func (s *stage) together(ctx context.Context, o *convert.Output, reject func(i i
 		}
 	}
 	for i := range o.Records {
-		err := s.settle(o, i, func(o *convert.Output, i int) error {
-			it := &s.items[i]
-			return s.finish(o, i, &it.Record, it.Keep, it.Err)
-		}, reject)
-		if err != nil {
+		arena, it := len(s.out.Arena), &s.items[i]
+		if err := s.settle(arena, i, s.finish(o, i, &it.Record, it.Keep, it.Err), reject); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// settle takes the i-th record by f, and treats it if it fails.
-func (s *stage) settle(o *convert.Output, i int, f func(o *convert.Output, i int) error, reject func(i int, e *stageError) error) error {
-	arena := len(s.out.Arena)
-	err := f(o, i)
+// settle takes the outcome of the i-th record, before which the arena had so many bytes, and treats it if it failed.
+func (s *stage) settle(arena, i int, err error, reject func(i int, e *stageError) error) error {
 	if err == nil {
 		return nil
 	}
