@@ -22,7 +22,10 @@ import (
 
 func onServers(t *testing.T, test func(t *testing.T, f *fixture)) {
 	for _, v := range servers {
-		t.Run(strings.TrimPrefix(v, "ROWMESH_TEST_"), func(t *testing.T) { test(t, newFixture(t, v)) })
+		t.Run(strings.TrimPrefix(v, "ROWMESH_TEST_"), func(t *testing.T) {
+			t.Parallel() // one server does not wait for another
+			test(t, newFixture(t, v))
+		})
 	}
 }
 
