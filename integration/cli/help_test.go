@@ -14,13 +14,15 @@ func TestVersion(t *testing.T) {
 // TestHelp looks for what a person must find in the help of each command.
 func TestHelp(t *testing.T) {
 	for args, words := range map[string][]string{
-		"--help":                  {"coordinator", "capturer", "publisher", "standalone", "connector", "options", "plugins", "context", "rows", "version", "completion"},
-		"connector --help":        {"create", "apply", "list", "get", "status", "describe", "edit", "pause", "resume", "stop", "restart", "delete", "offsets", "validate", "--server", "http://127.0.0.1:8083"},
-		"connector create --help": {"FILE", `"name"`, `"config"`, "standard input", "--server"},
-		"connector status --help": {"NAME"},
-		"rows --help":             {"--source", "--coordinator", "--capturer", "--tables", "--from", "latest, earliest, snapshot, or a token"},
-		"standalone --help":       {"--kafka", "--data", "--rest", "--secret-roots", "--secret-env", "CONNECTOR.json"},
-		"worker --help":           {"WORKER.properties", "--data", "--etcd", "--secret-roots"},
+		"--help":                   {"coordinator", "capturer", "publisher", "standalone", "connector", "options", "plugins", "context", "rows", "version", "completion"},
+		"connector --help":         {"create", "apply", "list", "get", "status", "describe", "edit", "pause", "resume", "stop", "restart", "delete", "offsets", "validate", "--server", "http://127.0.0.1:8083"},
+		"connector create --help":  {"FILE", `"name"`, `"config"`, "standard input", "--server"},
+		"connector status --help":  {"NAME"},
+		"deadletter --help":        {"list", "replay", "--kafka", "--server"},
+		"deadletter replay --help": {"NAME", "--superseded", "--clock-skew", "--dry-run", "keep, discard", "--mesh"},
+		"rows --help":              {"--source", "--coordinator", "--capturer", "--tables", "--from", "latest, earliest, snapshot, or a token"},
+		"standalone --help":        {"--kafka", "--data", "--rest", "--secret-roots", "--secret-env", "CONNECTOR.json"},
+		"worker --help":            {"WORKER.properties", "--data", "--etcd", "--secret-roots"},
 	} {
 		got := succeeds(t, strings.Fields(args)...)
 		for _, w := range words {
