@@ -103,3 +103,50 @@ func cpu() time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// BenchmarkSnapshot reads wide rows of a real server through gRPC: from one cut, and in chunks without a lock while the log is streamed.
+func BenchmarkSnapshot(b *testing.B) {
+	addr := os.Getenv(engines[0].env)
+	if addr == "" {
+		b.Skip("needs a real server: set " + engines[0].env)
+	}
+	const rows = 200_000
+	m := newMesh(b, engines[0], addr)
+	m.exec("CREATE TABLE t (id BIGINT PRIMARY KEY, a INT, c CHAR(120), v VARCHAR(60), d DATETIME(3), p DECIMAL(12,2), j JSON)")
+	m.fill(rows, 1000)
+	for _, c := range []struct {
+		name    string
+		options *capturev1.SnapshotOptions
+	}{
+		{"cut", &capturev1.SnapshotOptions{Data: true}},
+		{"chunks", &capturev1.SnapshotOptions{Data: true, LockFree: true}},
+		{"chunks of two connections", &capturev1.SnapshotOptions{Data: true, LockFree: true, Threads: 2}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			before, began, got := cpu(), time.Now(), 0
+			for b.Loop() {
+				s := m.open(&capturev1.Start{At: &capturev1.Start_Snapshot{Snapshot: true}}, func(o *capturev1.Open) {
+					o.Ddl, o.Snapshot = capturev1.DdlScope_DDL_SCOPE_NONE, c.options
+				})
+				for complete := false; !complete; {
+					r, err := s.Recv()
+					if err != nil {
+						b.Fatal(err)
+					}
+					for _, k := range r.GetBatch().GetGroupRows() {
+						got += int(k)
+					}
+					complete = r.GetSnapshot().GetComplete()
+					s.Release(r)
+				}
+				s.Close()
+			}
+			b.ReportMetric(float64(got)/time.Since(began).Seconds(), "rows/s")
+			b.ReportMetric(float64((cpu()-before).Microseconds())/float64(got), "cpu-us/row")
+			if got%rows != 0 {
+				b.Errorf("%d rows, want a multiple of %d", got, rows)
+			}
+		})
+	}
+}

@@ -23,9 +23,9 @@ const (
 	touchedBytes = 16 << 20
 	// chunkBytes is about what a chunk has: large enough that its few round trips to the server are a percent of its cost, small enough that memory, the window
 	// and what a kill repeats stay small.
-	chunkBytes = 2 << 20
+	chunkBytes = 4 << 20
 	// maxChunkBytes cuts a chunk whose rows are wider than those before.
-	maxChunkBytes = 2 * chunkBytes
+	maxChunkBytes = chunkBytes + chunkBytes/2
 	// maxCopyThreads bounds the connections of one copy.
 	maxCopyThreads = 32
 )
@@ -41,7 +41,7 @@ type copier struct {
 	feed    *feed
 	touched *chunk.Touched
 	rate    *throttle.Throttle
-	out     chan *piece // to the pump, one at a time
+	out     chan []*piece // to the pump, a chunk at a time
 	wake    chan struct{}
 	threads int
 
@@ -93,7 +93,7 @@ type job struct {
 }
 
 func newCopier(s *dbSource, f *feed) *copier {
-	return &copier{src: s, feed: f, touched: chunk.NewTouched(touchedBytes), rate: throttle.New(throttle.Limits{}), out: make(chan *piece), wake: make(chan struct{}, 1), threads: 1}
+	return &copier{src: s, feed: f, touched: chunk.NewTouched(touchedBytes), rate: throttle.New(throttle.Limits{}), out: make(chan []*piece), wake: make(chan struct{}, 1), threads: 1}
 }
 
 // start takes over what a token, or a snapshot that begins, has to copy. Requires: nobody uses the copier yet.

@@ -240,8 +240,7 @@ func (s *dbSource) resume(ctx context.Context, session Session, f *feed) error {
 
 // stream sends what the feed's reader queues, and carries out snapshots beside.
 func (s *dbSource) stream(ctx context.Context, f *feed, at *place, skip cursor, out capture.Sender) error {
-	p := &pumped{out: out, end: skip.zero(), told: map[uint32]bool{}, token: at.token(f.start, skip, false),
-		offset: &rowv1.SourceOffset{File: f.start.File, Pos: f.start.Pos, Gtids: f.start.Gtids}}
+	p := newPumped(f, at, skip, out)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	g, gctx := errgroup.WithContext(ctx)

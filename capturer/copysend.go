@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -23,6 +24,8 @@ type piece struct {
 	// after is how many messages of the log come first.
 	after uint64
 	done  chan bool // whether it counted; has room for one
+	// void is set before the window of the rows closes without their being sent.
+	void *atomic.Bool
 
 	// Rows.
 	part   *chunk.Part
@@ -30,7 +33,7 @@ type piece struct {
 	seen   *schemaState
 	from   stand // window of the rows, and the transaction before them
 	began  uint64
-	first  bool         // they may be the table's first
+	first  bool         // no row of the table was sent before
 	marker rowv1.Marker // of the last row, in the snapshot that the subscription began with
 	// chunk is set with the last rows of a chunk: how many it had.
 	chunk *chunkEnd
@@ -48,16 +51,31 @@ type chunkEnd struct {
 	from, to string
 }
 
-// give hands a piece to the pump, and says whether it counted: a part is of no use if what it was read for has changed.
+// give hands a piece to the pump and waits until it is sent. It says whether it counted: a part is of no use if what it was read for has changed.
 func (c *copier) give(ctx context.Context, p *piece) (bool, error) {
-	p.done = make(chan bool, 1)
-	select {
-	case c.out <- p:
-	case <-c.feed.ended:
-		return false, context.Canceled
-	case <-ctx.Done():
-		return false, ctx.Err()
+	if err := c.hand(ctx, p); err != nil {
+		return false, err
 	}
+	return c.sent(ctx, p)
+}
+
+// hand hands pieces to the pump, which sends them one by one until one does not count.
+func (c *copier) hand(ctx context.Context, pieces ...*piece) error {
+	for _, p := range pieces {
+		p.done = make(chan bool, 1)
+	}
+	select {
+	case c.out <- pieces:
+		return nil
+	case <-c.feed.ended:
+		return context.Canceled
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// sent waits until a piece is sent, and says whether it counted.
+func (c *copier) sent(ctx context.Context, p *piece) (bool, error) {
 	select {
 	case ok := <-p.done:
 		return ok, nil
@@ -68,74 +86,106 @@ func (c *copier) give(ctx context.Context, p *piece) (bool, error) {
 	}
 }
 
-// deliver gives the chunks to the pump, in the order of the key.
+// deliver gives the chunks to the pump, in the order of the key. While one is sent the next one waits for its place.
 func (t *turn) deliver(ctx context.Context, order chan *span) error {
+	var before *delivered
 	from := ""
 	for s := range order {
 		for r := range s.chunks {
-			to, err := t.deliverChunk(ctx, r, from)
-			t.touched.Close(r.from.mark)
+			d, pieces, err := t.place(ctx, r, from)
+			e := t.settle(ctx, before)
+			if before = d; err == nil {
+				err = e
+			}
+			if err == nil && len(pieces) > 0 {
+				err = t.hand(ctx, pieces...)
+			}
 			if err != nil {
+				t.touched.Close(r.from.mark) // the pump has no piece of it
 				return err
 			}
-			from = to
+			from = d.to
 		}
 	}
-	return nil
+	return t.settle(ctx, before)
 }
 
-func (t *turn) deliverChunk(ctx context.Context, r read, from string) (to string, err error) {
-	if !t.counts() {
-		return "", errAgain
+// delivered is a chunk that was handed to the pump.
+type delivered struct {
+	from stand
+	last *piece // nil: it has no rows
+	to   string
+	ends bool // nothing of the table is left
+	void atomic.Bool
+}
+
+// settle waits until a chunk is sent, and does what its end asks for.
+func (t *turn) settle(ctx context.Context, d *delivered) error {
+	if d == nil {
+		return nil
 	}
-	end, err := newPlace(r.from.flavor, r.rows.End)
-	if err != nil {
-		return "", err
-	}
-	end.server = r.from.at.server
-	st, err := t.ask(ctx, ask{past: &end})
-	if err != nil {
-		return "", err
-	}
-	t.touched.Close(st.mark)
-	to = from
-	marker := rowv1.Marker_MARKER_TRUE
-	if r.last && t.job.initial && len(r.rows.Parts) > 0 {
-		if marker, err = t.lastMarker(ctx); err != nil {
-			return "", err
-		}
-	}
-	for i := range r.rows.Parts {
-		p := &piece{job: t.job, gen: t.gen, after: st.pushed, part: &r.rows.Parts[i], layout: r.rows.Layout, seen: t.seen, from: r.from, began: t.began, first: t.first}
-		to = p.part.To
-		if i == len(r.rows.Parts)-1 {
-			p.chunk = &chunkEnd{r.rows.Rows, from, to}
-			p.marker, p.ends, p.state = marker, r.last, capturev1.SnapshotState_SNAPSHOT_STATE_SUCCEEDED
-		}
-		ok, err := t.give(ctx, p)
+	defer t.touched.Close(d.from.mark)
+	defer d.void.Store(true)
+	if d.last != nil {
+		ok, err := t.copier.sent(ctx, d.last)
 		if err != nil {
-			return "", err
+			return err
 		}
 		if !ok {
-			return "", errAgain
+			return errAgain
 		}
 		t.sent++
-		t.first = t.first && p.part.Rows == 0
 	}
 	switch {
-	case r.last && len(r.rows.Parts) == 0:
+	case d.ends && d.last == nil:
 		state := capturev1.SnapshotState_SNAPSHOT_STATE_SUCCEEDED
 		if t.job.cursor.Chunks == 0 {
 			state = capturev1.SnapshotState_SNAPSHOT_STATE_EMPTY
 		}
-		return to, t.end(ctx, state, "")
-	case !r.last && t.stops():
+		return t.end(ctx, state, "")
+	case !d.ends && t.stops():
 		if err := t.end(ctx, capturev1.SnapshotState_SNAPSHOT_STATE_STOPPED, ""); err != nil {
-			return "", err
+			return err
 		}
-		return "", errAgain
+		return errAgain
 	}
-	return to, nil
+	return nil
+}
+
+// place waits until the reader has passed what a chunk shows, and cuts the chunk into pieces.
+func (t *turn) place(ctx context.Context, r read, from string) (*delivered, []*piece, error) {
+	if !t.counts() {
+		return nil, nil, errAgain
+	}
+	end, err := newPlace(r.from.flavor, r.rows.End)
+	if err != nil {
+		return nil, nil, err
+	}
+	end.server = r.from.at.server
+	st, err := t.ask(ctx, ask{past: &end})
+	if err != nil {
+		return nil, nil, err
+	}
+	t.touched.Close(st.mark)
+	marker := rowv1.Marker_MARKER_TRUE
+	if r.last && t.job.initial && len(r.rows.Parts) > 0 {
+		if marker, err = t.lastMarker(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	d := &delivered{from: r.from, to: from, ends: r.last}
+	var pieces []*piece
+	for i := range r.rows.Parts {
+		p := &piece{job: t.job, gen: t.gen, after: st.pushed, part: &r.rows.Parts[i], layout: r.rows.Layout, seen: t.seen, from: r.from, began: t.began, void: &d.void}
+		d.to = p.part.To
+		if i == len(r.rows.Parts)-1 {
+			p.chunk = &chunkEnd{r.rows.Rows, from, d.to}
+			p.marker, p.ends, p.state = marker, r.last, capturev1.SnapshotState_SNAPSHOT_STATE_SUCCEEDED
+			d.last = p
+		}
+		pieces = append(pieces, p)
+	}
+	return d, pieces, nil
 }
 
 func (t *turn) stops() bool {
@@ -198,6 +248,15 @@ type pumped struct {
 	offset *rowv1.SourceOffset
 	end    bool            // no transaction is open there
 	told   map[uint32]bool // schemas
+	ready  chan struct{}   // closed
+}
+
+// newPumped returns one for a subscriber that is at a place, skip into the next transaction.
+func newPumped(f *feed, at *place, skip cursor, out capture.Sender) *pumped {
+	p := &pumped{out: out, end: skip.zero(), told: map[uint32]bool{}, token: at.token(f.start, skip, false), ready: make(chan struct{}),
+		offset: &rowv1.SourceOffset{File: f.start.File, Pos: f.start.Pos, Gtids: f.start.Gtids}}
+	close(p.ready)
+	return p
 }
 
 // log notes a message of the log before it is sent, and puts into it how far the snapshots are.
@@ -257,11 +316,17 @@ func (p *pumped) checkpoint(c *copier) *rowv1.Checkpoint {
 // may says whether a piece may be sent now: all before its place is, and no transaction is open.
 func (p *pumped) may(x *piece) bool { return p.end && p.taken >= x.after }
 
-// piece sends a piece.
-func (p *pumped) piece(c *copier, x *piece) error {
-	ok, err := p.send(c, x)
-	x.done <- ok
-	return err
+// piece sends the first of some pieces, and returns those that are left.
+func (p *pumped) piece(c *copier, pieces []*piece) ([]*piece, error) {
+	ok, err := p.send(c, pieces[0])
+	pieces[0].done <- ok
+	if ok {
+		return pieces[1:], err
+	}
+	for _, x := range pieces[1:] {
+		x.done <- false
+	}
+	return nil, err
 }
 
 func (p *pumped) send(c *copier, x *piece) (bool, error) {
@@ -281,7 +346,7 @@ func (p *pumped) send(c *copier, x *piece) (bool, error) {
 		var broken bool
 		var err error
 		c.touched.At(x.job.table, x.from.mark, func(v chunk.View) {
-			if broken = v.Broken; !broken {
+			if broken = v.Broken || x.void.Load(); !broken {
 				err = x.layout.Drop(x.part, v)
 			}
 		})
@@ -318,6 +383,7 @@ func (p *pumped) rows(c *copier, x *piece) (bool, error) {
 		j.cursor.Chunks++
 		j.perChunk = uint64(x.chunk.rows)
 	}
+	x.first = j.rows == 0
 	j.rows += uint64(x.part.Rows)
 	j.readHere += uint64(x.part.Rows)
 	if x.ends {

@@ -30,7 +30,6 @@ type turn struct {
 	size  sync.Mutex // guards sizer
 	began uint64     // server's time
 	sent  int        // parts
-	first bool       // no row of the table was sent yet
 }
 
 // read is a chunk that was read.
@@ -154,7 +153,6 @@ func (t *turn) prepare(ctx context.Context) (bool, error) {
 		if t.began, err = r.Now(ctx); err != nil {
 			return err
 		}
-		t.first = j.cursor.Rows == 0
 		c.mu.Lock()
 		j.estimate, j.since, j.readHere = rows, time.Now(), 0
 		c.mu.Unlock()
@@ -272,7 +270,7 @@ func (t *turn) read(ctx context.Context, s *span) error {
 				return err
 			}
 			q := t.query(left)
-			q.Limit = t.limit()
+			q.Limit, q.Small = t.limit(), len(left.After) == 0
 			q.After, q.Reached = from.at.position(), func(p *rowv1.Position) bool { return comparePositions(p.File, p.Pos, from.at.file, from.at.pos) >= 0 }
 			rows, err := t.readChunk(ctx, r, q, &from.at)
 			if err != nil {

@@ -289,19 +289,22 @@ func (f *feed) pump(ctx context.Context, p *pumped) error {
 		}
 		return p.out.Send(m)
 	}
-	var next *piece // waits for its place
+	var next []*piece // wait for their place
 	for {
-		if next != nil && p.may(next) {
-			if err := p.piece(f.copy, next); err != nil {
-				return err
-			}
-			next = nil
-		}
-		pieces := f.copy.out
-		if next != nil {
+		may, pieces := p.ready, f.copy.out
+		if len(next) > 0 {
 			pieces = nil
 		}
+		if len(next) == 0 || !p.may(next[0]) {
+			may = nil
+		}
 		select {
+		case <-may:
+			var err error
+			if next, err = p.piece(f.copy, next); err != nil {
+				return err
+			}
+			continue
 		case m := <-f.queue:
 			if err := send(m); err != nil {
 				return err
