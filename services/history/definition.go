@@ -8,7 +8,7 @@ import (
 )
 
 // Definition returns a CREATE TABLE statement for the table behind a change, for where the history has no statement that says it: that of a table whose creation
-// nobody recorded. It is what Debezium's model knows: indexes other than the key, and the expressions of generated columns, are not in it. Empty where the table is gone.
+// nobody recorded. It is what Debezium's model knows: indexes other than the key, and which columns are generated, are not in it. Empty where the table is gone.
 func (c *Change) Definition() string {
 	m := c.Model
 	if m == nil || c.Type == Drop {
@@ -62,22 +62,26 @@ func (c *Column) definition() string {
 	if c.Charset != nil {
 		s += " CHARACTER SET " + *c.Charset
 	}
-	if c.Generated {
-		s += " GENERATED ALWAYS AS (NULL) STORED"
-	}
 	if c.Optional {
 		s += " NULL"
 	} else {
 		s += " NOT NULL"
 	}
 	switch {
-	case c.Generated || c.AutoIncrement:
 	case c.Default != nil:
 		s += " DEFAULT " + quoteText(*c.Default)
 	case c.HasDefault && c.Optional:
 		s += " DEFAULT NULL"
 	}
-	if c.AutoIncrement {
+	// Debezium calls what the server gives a value on change auto-incremented and generated; generated columns it does not call so.
+	switch upper := strings.ToUpper(name); {
+	case !c.AutoIncrement:
+	case strings.HasPrefix(upper, "TIMESTAMP") || strings.HasPrefix(upper, "DATETIME"):
+		s += " ON UPDATE CURRENT_TIMESTAMP"
+		if c.Length != nil {
+			s += fmt.Sprintf("(%d)", *c.Length)
+		}
+	default:
 		s += " AUTO_INCREMENT"
 	}
 	if c.Comment != nil {
