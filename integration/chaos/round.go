@@ -88,7 +88,8 @@ const (
 // run does faults for the time of a round, then judges all.
 func (r *round) run(ctx context.Context) (err error) {
 	name := fmt.Sprintf("chaos-%d", r.n)
-	r.load, err = r.c.Load(ctx, fault.LoadOptions{Name: name, Tasks: 1 + r.rnd.IntN(4), Tables: 6, Seed: r.rnd.Uint64N(1 << 32), Mix: mix(r.rnd.Uint64N(1<<32), r.shaped()), Early: r.rnd.IntN(2) == 0})
+	r.load, err = r.c.Load(ctx, fault.LoadOptions{Name: name, Tasks: 1 + r.rnd.IntN(4), Tables: 6, Seed: r.rnd.Uint64N(1 << 32), Mix: mix(r.rnd.Uint64N(1<<32), r.shaped()),
+		Early: r.rnd.IntN(2) == 0, Config: fault.WideConfig()})
 	if err != nil {
 		r.broken = true
 		return err
