@@ -19,6 +19,9 @@
 // with zombies fenced for the others. Where the broker refuses transactions and the connector does not require them, the lane falls back to at least once:
 // idempotent producer, flush, then the checkpoint; its status says so.
 //
+// Lane 0 also writes the schema history, as Debezium does, before the checkpoint that covers it, and any lane reads it where the capturers have lost the shapes of its tables
+// (history.go).
+//
 // What stops: a lane whose error a new start may heal is RESTARTING, with back-off; any other is FAILED, and with rowmesh.restart it too starts again, slowly.
 // Other lanes go on. A lost etcd stops nothing that runs; it is needed to start a lane (Confirm). A lost broker blocks a lane in bounded memory.
 //
