@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 )
 
 // Registerer takes the publisher's metrics.
@@ -15,6 +17,8 @@ type metrics struct {
 	errors, rejected              *prometheus.CounterVec
 	seconds                       *prometheus.HistogramVec
 	lag                           *prometheus.GaugeVec
+	// By table while its snapshot runs: rows sent, rows by estimate, rows a second, seconds to go.
+	snapshotRows, snapshotEstimate, snapshotRate, snapshotLeft *prometheus.GaugeVec
 }
 
 func newMetrics(reg Registerer) (*metrics, error) {
@@ -33,7 +37,13 @@ func newMetrics(reg Registerer) (*metrics, error) {
 		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "rowmesh_publisher_lag_seconds",
 			Help: "Time of the commit minus the source's time of the last change in it."}, []string{"connector"}),
 	}
-	for _, c := range []prometheus.Collector{m.rows, m.records, m.bytes, m.commits, m.errors, m.rejected, m.seconds, m.lag} {
+	gauge := func(name, help string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "rowmesh_publisher_snapshot_" + name, Help: help}, []string{"connector", "table"})
+	}
+	m.snapshotRows, m.snapshotEstimate = gauge("rows", "Rows of a table that its snapshot has sent."), gauge("estimated_rows", "Rows of the table by the server's estimate.")
+	m.snapshotRate, m.snapshotLeft = gauge("rows_per_second", "Rows a second, lately."), gauge("left_seconds", "Time until the table is read at this speed.")
+	for _, c := range []prometheus.Collector{m.rows, m.records, m.bytes, m.commits, m.errors, m.rejected, m.seconds, m.lag,
+		m.snapshotRows, m.snapshotEstimate, m.snapshotRate, m.snapshotLeft} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -49,5 +59,21 @@ func (m *metrics) committed(connector string, c counts, took, lag time.Duration)
 	m.seconds.WithLabelValues(connector).Observe(took.Seconds())
 	if lag >= 0 {
 		m.lag.WithLabelValues(connector).Set(lag.Seconds())
+	}
+}
+
+// snapshot takes over how far a table's snapshot is; of one that is complete nothing is left.
+func (m *metrics) snapshot(connector string, p *capturev1.SnapshotProgress) {
+	if p.Table == "" {
+		return
+	}
+	all := []*prometheus.GaugeVec{m.snapshotRows, m.snapshotEstimate, m.snapshotRate, m.snapshotLeft}
+	values := []float64{float64(p.RowsDone), float64(p.RowsEstimated), float64(p.RowsPerSecond), float64(p.LeftMs) / 1000}
+	for i, g := range all {
+		if p.TableComplete {
+			g.DeleteLabelValues(connector, p.Table)
+		} else {
+			g.WithLabelValues(connector, p.Table).Set(values[i])
+		}
 	}
 }

@@ -4,8 +4,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	capturev1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/capture/v1"
 	"github.com/rowmesh/rowmesh/services/config"
 	"github.com/rowmesh/rowmesh/services/registry"
 )
@@ -38,6 +40,37 @@ func TestMetricsMove(t *testing.T) {
 	}
 	if _, err := newMetrics(reg); err == nil {
 		t.Error("a second publisher in one registry was accepted")
+	}
+}
+
+// The gauges of a table's snapshot follow it, and are gone with its end.
+func TestSnapshotMetrics(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	m, err := newMetrics(reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gauges := func() map[string]float64 {
+		all, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[string]float64{}
+		for _, f := range all {
+			for _, x := range f.Metric {
+				out[f.GetName()] = x.GetGauge().GetValue()
+			}
+		}
+		return out
+	}
+	m.snapshot("c", &capturev1.SnapshotProgress{Table: "d.t", RowsDone: 5, RowsEstimated: 9, RowsPerSecond: 3, LeftMs: 1500})
+	want := map[string]float64{"rowmesh_publisher_snapshot_rows": 5, "rowmesh_publisher_snapshot_estimated_rows": 9, "rowmesh_publisher_snapshot_rows_per_second": 3, "rowmesh_publisher_snapshot_left_seconds": 1.5}
+	if d := cmp.Diff(want, gauges()); d != "" {
+		t.Error(d)
+	}
+	m.snapshot("c", &capturev1.SnapshotProgress{Table: "d.t", TableComplete: true})
+	if d := cmp.Diff(map[string]float64{}, gauges()); d != "" {
+		t.Error(d)
 	}
 }
 

@@ -278,6 +278,7 @@ func (t *task) ddl(d *capturev1.Ddl) error {
 }
 
 func (t *task) snapshot(s *capturev1.SnapshotProgress) error {
+	t.p.metrics.snapshot(t.id.Connector, s)
 	if s.Incremental {
 		return t.onDemand(s)
 	}
