@@ -181,10 +181,10 @@ func TestSnapshotsOnDemand(t *testing.T) {
 	})
 	t.Run("by the signal table, for the tables of both tasks", func(t *testing.T) {
 		before := len(r.records())
-		harness.Exec(t, c, `insert into ond.signals values ('sig','execute-snapshot','{"data-collections":["ond.t[0-9]"],"additional-conditions":[{"data-collection":"ond.t.*","filter":"id = 5"}]}')`)
+		harness.Exec(t, c, `insert into ond.signals values ('sig','execute-snapshot','{"data-collections":["ond.t[0-9]"],"additional-conditions":[{"data-collection":"ond.t.*","filter":"id = 7"}]}')`)
 		harness.Await(t, 60*time.Second, "a row of each table", func() error {
 			for _, table := range tables {
-				if n := reads(r.records()[before:], "ond."+table)[`{"id":5}`]; n != 1 {
+				if n := reads(r.records()[before:], "ond."+table)[`{"id":7}`]; n != 1 {
 					return fmt.Errorf("%s: %d times", table, n)
 				}
 			}
