@@ -107,7 +107,7 @@ func (t *tables) laterStatement(ctx context.Context, r *reader, session Session,
 			return "", err
 		}
 		file, pos = ev.File, max(ev.Pos, ev.EndPos)
-		if ev.Kind == binlog.Query && t.catalog.Mentions(ev.SQL, StatementOptions(r.info, &ev.Session), database, table) {
+		if ev.Kind == binlog.Query && t.catalog.Mentions(ev.SQL, StatementOptions(r.info, &ev.Session), ev.Database, database, table) {
 			return fmt.Sprintf("%s:%d: %s", ev.File, ev.Pos, clip(ev.SQL)), nil
 		}
 		if ev.Kind == binlog.Heartbeat { // the end, whatever it was called

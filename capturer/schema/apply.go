@@ -21,19 +21,26 @@ func (c *Catalog) Affects(_, sql string) bool {
 }
 
 // Mentions says whether a statement may shape a table: it is one of those that shape some, and has the table's name in it, or drops a database of the name of the
-// table's. It never misses one, and may take another for one.
-func (c *Catalog) Mentions(sql string, o ApplyOptions, database, table string) bool {
+// table's. current is the session's default database, the only one whose tables a statement names alone. It never misses one, and may take another for one.
+func (c *Catalog) Mentions(sql string, o ApplyOptions, current, database, table string) bool {
 	if !c.Affects(database, sql) {
 		return false
 	}
-	drops := false
+	drops, dotted, qualified := false, false, false // qualified: the token stands behind database and a dot
 	for _, t := range tokenize(dialect{c.options.Flavor, c.options.Version, o}, sql) {
 		name := t.kind == tokenWord || t.kind == tokenQuoted || t.kind == tokenString
 		switch {
 		case t.is("DATABASE"), t.is("SCHEMA"):
 			drops = true
-		case name && (fold(t.text) == fold(table) || drops && fold(t.text) == fold(database)):
+		case !name:
+		case fold(t.text) == fold(table) && (qualified && dotted || fold(current) == fold(database)):
 			return true
+		case drops && fold(t.text) == fold(database):
+			return true
+		}
+		dotted = t.is(".")
+		if !dotted {
+			qualified = name && fold(t.text) == fold(database)
 		}
 	}
 	return false
