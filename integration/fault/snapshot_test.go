@@ -46,10 +46,10 @@ func interruptions() []interruption {
 		{id: "S1", name: "capturer dies between the rows", do: at("capturer", failpoint.SnapshotSend, 4)},
 		{id: "S1", name: "capturer dies before the first row", long: true, do: at("capturer", failpoint.SnapshotBefore, 0)},
 		{id: "S1", name: "capturer dies behind the last row", long: true, do: at("capturer", failpoint.SnapshotAfter, 0)},
-		{id: "S1", name: "publisher dies between the rows", do: at("publisher", failpoint.Convert, 2)},
+		{id: "S1", name: "publisher dies between the rows", long: true, do: at("publisher", failpoint.Convert, 2)},
 		{id: "S1", name: "publisher dies at a commit", long: true, do: at("publisher", failpoint.CommitBefore, 0)},
 		{id: "S1", name: "the store of shapes fails", long: true, do: at("capturer", failpoint.StoreAfter, 0)},
-		{id: "S1", name: "connections to the source are reset", do: func(ctx context.Context, c *Cluster) error {
+		{id: "S1", name: "connections to the source are reset", long: true, do: func(ctx context.Context, c *Cluster) error {
 			return Until(ctx, 40*time.Second, "connections to reset", func() error {
 				a := c.Net.Apply(Rule{From: "capturer-*", To: Source, Reset: true})
 				a.Heal()
@@ -59,7 +59,7 @@ func interruptions() []interruption {
 				return nil
 			})
 		}},
-		{id: "S3", name: "tables change their shape", do: func(ctx context.Context, c *Cluster) error {
+		{id: "S3", name: "tables change their shape", long: true, do: func(ctx context.Context, c *Cluster) error {
 			err := Until(ctx, 40*time.Second, "the load's database", func() error {
 				_, err := c.Ask(ctx, c.Primary(Source), "select 1 from fault_s3.r0 limit 1")
 				return err
@@ -68,8 +68,9 @@ func interruptions() []interruption {
 				return err
 			}
 			for i := range 3 {
+				// A row that a new column is added to changes without an event of its own: the judge must not meet one.
 				err := c.Exec(ctx, c.Primary(Source), fmt.Sprintf("create table fault_s3.e%d (k bigint primary key, version bigint not null)", i), fmt.Sprintf("insert into fault_s3.e%d values (1,1)", i),
-					fmt.Sprintf("alter table fault_s3.e%d add column n int", i), fmt.Sprintf("insert into fault_s3.e%d values (2,1,3)", i))
+					fmt.Sprintf("delete from fault_s3.e%d", i), fmt.Sprintf("alter table fault_s3.e%d add column n int", i), fmt.Sprintf("insert into fault_s3.e%d values (2,1,3)", i))
 				if err != nil {
 					return err
 				}
