@@ -23,6 +23,9 @@
 //   - Memory is bounded: a feed holds the batch being built and four that wait. A subscriber that does not read holds its reader up, back to the server's
 //     socket; where it would hold up others too it gets Reset and begins again from its last token.
 //
+//   - Tables can be copied into a stream while it flows, chunk by chunk and without a lock: as the snapshot that a subscription begins with, or whenever it asks. Each row comes as the
+//     table holds it at that place of the stream, and every resume token says how far the copy is (package chunk; copy.go and its neighbours).
+//
 // # What is not
 //
 // Delivery is the subscriber's: the capturer keeps no positions. Column masks, values in Debezium's spelling and Kafka are the publisher's.
