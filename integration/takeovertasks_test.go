@@ -14,7 +14,7 @@ import (
 	"github.com/rowmesh/rowmesh/integration/traffic"
 )
 
-// TestTakeOverBySeveralTasks takes a connector over from a real Debezium, which has one place in the log, by three tasks, each of which then has its own, and gives it
+// TestTakeOverBySeveralTasks takes a connector over from a real Debezium, which has one place in the log, gives it three tasks, each of which then has its own, and gives it
 // back from them, under load. A consumer of its topics sees every change once and in order.
 func TestTakeOverBySeveralTasks(t *testing.T) {
 	if os.Getenv("ROWMESH_FULL") != "1" {
@@ -28,7 +28,7 @@ func TestTakeOverBySeveralTasks(t *testing.T) {
 	if err := load.Setup(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	config := m.Connector(harness.MySQL, addr, name, name, map[string]string{"key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false", "tasks.max": "3"})
+	config := m.Connector(harness.MySQL, addr, name, name, map[string]string{"key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false"})
 	harness.Await(t, time.Minute, "create it in Kafka Connect", func() error {
 		if code, body := old.Call(t, http.MethodPost, "/connectors", map[string]any{"name": name, "config": config}); code != http.StatusCreated {
 			return fmt.Errorf("%d %s", code, body)
@@ -58,6 +58,10 @@ func TestTakeOverBySeveralTasks(t *testing.T) {
 		return nil
 	})
 	command(t, "migrate", "connect", name, "--server", m.REST, "--connect", old.REST)
+	config["tasks.max"] = "3" // which Debezium refuses
+	if code, body := m.Call(t, http.MethodPut, "/connectors/"+name+"/config", config); code != http.StatusOK {
+		t.Fatal(code, body)
+	}
 	harness.Await(t, time.Minute, "three tasks to run", func() error { return m.Running(t, name, 3) })
 	more(600)
 	command(t, "migrate", "back", name, "--server", m.REST, "--connect", old.REST)

@@ -327,6 +327,9 @@ func samePlace(a, b json.RawMessage) bool {
 // backConfig is the config for the first start with Debezium, and the topic of its schema history.
 func backConfig(cfg map[string]string, topic string) (map[string]string, string) {
 	back := withMode(cfg, "recovery")
+	if several(cfg) { // Debezium refuses more than one
+		back["tasks.max"] = "1"
+	}
 	if cfg["schema.history.internal.kafka.topic"] != "" {
 		back["schema.history.internal.kafka.topic"] = topic
 	}

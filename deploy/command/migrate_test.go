@@ -233,8 +233,13 @@ func TestMigrate(t *testing.T) {
 			if said := out.String() + fmt.Sprint(err); !strings.Contains(said, c.says) {
 				t.Errorf("%q does not say %q", said, c.says)
 			}
-			if h := here.connectors["shop"]; h != nil && h.gathered != nil && h.config["tasks.max"] != "3" {
-				t.Errorf("here it has tasks.max=%s", h.config["tasks.max"])
+			if h := here.connectors["shop"]; h != nil && h.gathered != nil {
+				if h.config["tasks.max"] != "3" {
+					t.Errorf("here it has tasks.max=%s", h.config["tasks.max"])
+				}
+				if o := there.connectors["shop"]; o != nil && o.config["tasks.max"] != "1" {
+					t.Errorf("there it has tasks.max=%s", o.config["tasks.max"])
+				}
 			}
 			if d := cmp.Diff([]string{c.wantThere, c.want}, []string{there.summary(), here.summary()}); d != "" {
 				t.Errorf("there, here (-want +got):\n%s", d)
