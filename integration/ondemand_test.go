@@ -142,7 +142,7 @@ func TestSnapshotsOnDemand(t *testing.T) {
 			}
 			return string(out)
 		}
-		run("start", "ond", `ond\.t[0-9]`, "--id", "cli", "--rows-per-second", "150")
+		run("start", "ond", `ond\.t[0-9]`, "--id", "cli", "--rows-per-second", "10") // two minutes, however slow the machine is: it is let go below
 		run("pause", "ond", "cli")
 		run("resume", "ond", "cli")
 		for i := range 2 {
