@@ -159,9 +159,8 @@ func TestSnapshotOnDemandIsSeen(t *testing.T) {
 	signaled(w, p, "s-1", execute, `{"data-collections":["db.t0","db.t1"]}`)
 	var s *controlv1.SnapshotStatus
 	w.until("its end", func() bool {
-		r, _ := p.Report(t.Context(), nil)
-		s = r.Lanes[0].Snapshots[0]
-		return s.EndedMs > 0
+		s = listed(w, p, "s-1")
+		return s.GetEndedMs() > 0
 	})
 	if s.Id != "s-1" || s.State != stateCompleted || len(s.Tables) != 2 || s.Tables[0].State != stateSucceeded || s.Tables[0].RowsDone != 10 || s.Tables[0].ChunksDone != 2 ||
 		s.Tables[1].State != "SQL_EXCEPTION" || s.Tables[1].Error != "SELECT command denied" {
@@ -181,6 +180,21 @@ func TestSnapshotOnDemandIsSeen(t *testing.T) {
 	if n := len(w.commands()); n != 1 {
 		t.Errorf("%q", w.commands())
 	}
+}
+
+// listed finds a snapshot in what a publisher reports of its lane.
+func listed(w *world, p *Publisher, id string) *controlv1.SnapshotStatus {
+	w.t.Helper()
+	r, err := p.Report(w.t.Context(), nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, s := range r.Lanes[0].Snapshots {
+		if s.Id == id {
+			return s
+		}
+	}
+	return nil
 }
 
 // told reads the types of n notifications.
@@ -235,9 +249,8 @@ func TestBlockingSnapshot(t *testing.T) {
 		t.Error(d)
 	}
 	w.until("its end", func() bool {
-		r, _ := p.Report(t.Context(), nil)
-		s := r.Lanes[0].Snapshots
-		return len(s) == 1 && s[0].Type == "blocking" && s[0].State == stateCompleted
+		s := listed(w, p, "b-1")
+		return s.GetType() == "blocking" && s.GetState() == stateCompleted
 	})
 }
 
