@@ -11,6 +11,7 @@ import (
 
 	rowv1 "github.com/rowmesh/rowmesh/proto/gen/rowmesh/row/v1"
 	"github.com/rowmesh/rowmesh/services/config"
+	"github.com/rowmesh/rowmesh/services/errs"
 	"github.com/rowmesh/rowmesh/services/source"
 )
 
@@ -45,9 +46,47 @@ func (c *cut) close() {
 	}
 }
 
-// takeCut reads the definitions, locks, opens the views, reads the position, and unlocks. While the definitions are read nobody is locked out: a transaction that has
+// takeCut takes the cut; once more if a table came to be after the tables were listed and before it: the snapshot would not have its rows, nor would the log behind the cut.
+func (r *run) takeCut(ctx context.Context) (*cut, error) {
+	for range mostRounds {
+		c, err := r.tryCut(ctx)
+		if err != nil {
+			return nil, err
+		}
+		name, err := r.cameMeanwhile(ctx, c)
+		if err == nil && name == "" {
+			return c, nil
+		}
+		c.close()
+		if err != nil {
+			return nil, err
+		}
+		r.Log.Info("a table came to be while the snapshot's cut was taken: it is taken again", "source", r.Source.ID(), "table", name)
+	}
+	return nil, errs.E(errs.Busy, "tables came to be while the snapshot's cut was taken, %d times: the snapshot starts again", mostRounds)
+}
+
+// cameMeanwhile names a table that there is now and that the cut does not know; empty if there is none. It may be one that came behind the cut.
+func (r *run) cameMeanwhile(ctx context.Context, c *cut) (string, error) {
+	known := map[string]bool{}
+	for _, t := range c.tables {
+		known[t.id()] = true
+	}
+	now, err := listTables(ctx, c.lock, r.choose)
+	if err != nil {
+		return "", err
+	}
+	for _, t := range now {
+		if t.rows && !known[t.id()] {
+			return t.id(), nil
+		}
+	}
+	return "", nil
+}
+
+// tryCut reads the definitions, locks, opens the views, reads the position, and unlocks. While the definitions are read nobody is locked out: a transaction that has
 // used a table keeps DDL away from it until it ends (metadata locks), so what was read before the lock holds under it.
-func (r *run) takeCut(ctx context.Context) (_ *cut, err error) {
+func (r *run) tryCut(ctx context.Context) (_ *cut, err error) {
 	c := &cut{}
 	defer func() {
 		if err != nil {

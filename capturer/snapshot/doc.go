@@ -19,7 +19,8 @@
 //     as executed, before the views were opened. The file's end would be no safe mark, as a transaction is in the log before SELECT shows it.
 //
 // Writers wait while the lock is held: for the opening of some transactions and one question, some milliseconds, however many tables there are. The definitions, which take a millisecond
-// each after FLUSH TABLES, are read before it, in a transaction whose metadata locks keep DDL away until the cut is taken. What comes behind a lock that waits, waits too; so an attempt that is not
+// each after FLUSH TABLES, are read before it, in a transaction whose metadata locks keep DDL away until the cut is taken. They keep no new table away: if there is one that the list does not
+// have, the cut is taken again. What comes behind a lock that waits, waits too; so an attempt that is not
 // granted within a tenth of a second is given up, and made again a moment later, each time with twice the patience, until snapshot.lock.timeout.ms is over. Before a lock that waits for
 // readers, long statements are given time to end. With snapshot.locking.mode=extended the lock lasts until the last row is read.
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -55,6 +56,36 @@ func TestTablesThatCannotBeRead(t *testing.T) {
 			}
 			if len(says) != 4 || s.markers[len(s.markers)-1] != "z_good MARKER_LAST" && threads == 1 {
 				t.Errorf("%d readers: stopped %v, markers %v", threads, says, s.markers)
+			}
+			checkEnd(t, f, s, res)
+		}
+	})
+}
+
+// TestTableThatComes between the list of tables and the cut is in the snapshot: the log behind the cut does not have it.
+func TestTableThatComes(t *testing.T) {
+	onServers(t, func(t *testing.T, f *fixture) {
+		f.exec("CREATE TABLE early (id int PRIMARY KEY, v int)")
+		f.exec("INSERT INTO early VALUES (1, 10)")
+		for i, locking := range []capturev1.LockingMode{capturev1.LockingMode_LOCKING_MODE_MINIMAL, capturev1.LockingMode_LOCKING_MODE_NONE} {
+			late := fmt.Sprintf("late%d", i)
+			o := f.options("early", "late0", "late1")
+			o.Snapshot.Locking = locking
+			wants, once := o.Rows, sync.Once{}
+			o.Rows = func(db, table string) bool { // asked about the tables of the list
+				once.Do(func() {
+					f.exec("CREATE TABLE " + late + " (id int PRIMARY KEY, v int)")
+					f.exec("INSERT INTO " + late + " VALUES (2, 20)")
+				})
+				return wants(db, table)
+			}
+			s := newSink()
+			res, err := Run(t.Context(), o, s.emit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{"2|20"}, s.rows[late]); diff != "" {
+				t.Errorf("%s: %s", locking, diff)
 			}
 			checkEnd(t, f, s, res)
 		}
