@@ -224,6 +224,16 @@ func (s *script) connections() int {
 	return len(s.open)
 }
 
+// awaitOne waits until all subscribers share a connection: one that comes may have had its own for a moment.
+func (s *script) awaitOne(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); s.connections() != 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections, want one shared", s.connections())
+		}
+	}
+}
+
 type scriptSession struct {
 	s     *script
 	uuid  string
