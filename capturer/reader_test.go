@@ -217,8 +217,8 @@ func TestStalledSubscriberDoesNotKeepOthersApart(t *testing.T) {
 	t.Parallel() // waits for real time
 	sc := newScripted(t)
 	hold := make(chan struct{})
+	sc.s.txn("t", sequence(0, 1000)) // before it comes, so that its reader has never been at the end of the log, where others wait for it
 	stalled := sc.subscribe(at(4), func(o *capturev1.Open, s *subscriber) { s.hold, o.MaxBatchBytes = hold, 10 })
-	sc.s.txn("t", sequence(0, 1000))
 	stalled.await(t, "Opened", func(s *subscriber) bool { return len(s.messages) == 1 })
 	head := sc.s.head()
 	var others []*subscriber
